@@ -1,0 +1,265 @@
+"""What Chaos Toolkit calls: one thin function for each phase of a drill.
+
+They are the same under `gameday run`, which owns signals, deadlines, undo and verdict in a parent process, and
+under a plain `chaos run`, where the drill's session is opened here by the first activity and closed by the
+last. A phase that makes the rest pointless interrupts the experiment; nothing else ends one early.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chaoslib.exceptions import InterruptExecution
+
+from gameday import faults
+from gameday.clock import Instant
+from gameday.environment import Environment
+from gameday.errors import GamedayError
+from gameday.fields import parse
+from gameday.link import LINK_VARIABLE, Link, LocalLink, RemoteLink
+from gameday.project import Project
+from gameday.runbook.execute import Manual, NoManual, StepEvent, execute
+from gameday.runbook.model import Runbook
+from gameday.runbook.parse import load_runbook
+from gameday.scenario import Scenario
+from gameday.targets import open_target
+from gameday.targets.base import Execution, Target
+
+__all__ = ["account", "detect", "effective", "holds", "inject", "preflight", "recover", "respond", "undo"]
+
+
+@dataclass(slots=True)
+class _Drill:
+    """The drill that this process takes part in."""
+
+    link: Link
+    project: Project
+    scenario: Scenario
+    target: Target
+    speed: float
+
+    @classmethod
+    def join(cls, configuration: Mapping[str, Any]) -> _Drill:
+        fd = os.environ.get(LINK_VARIABLE)
+        link: Link = RemoteLink(int(fd)) if fd else LocalLink(_own_session(configuration))
+        known = link.call("context")
+        project = Project(Path(known["project"]))
+        environment = parse(Environment, known["environment"])
+        scenario = parse(Scenario, known["scenario"])
+        return cls(
+            link, project, scenario, open_target(environment, known["instance"], project), known["speed"]
+        )
+
+
+_drill: _Drill | None = None
+
+
+def _own_session(configuration: Mapping[str, Any]) -> Any:
+    from gameday.environment import load_instance
+    from gameday.preflight import check_names
+    from gameday.session import Session
+
+    project = Project.find()
+    scenario = parse(Scenario, configuration["gameday_scenario"])
+    environment, instance = load_instance(project, str(configuration["gameday_environment"]))
+    check_names(scenario, environment)
+    return Session(project, environment, instance, scenario, speed=float(configuration["gameday_speed"]))
+
+
+def _join(configuration: Mapping[str, Any] | None) -> _Drill:
+    global _drill  # noqa: PLW0603 - Chaos Toolkit calls plain functions; a drill is one process
+    if _drill is None:
+        try:
+            _drill = _Drill.join(configuration or {})
+        except GamedayError as error:
+            raise InterruptExecution(str(error)) from error
+    return _drill
+
+
+def _call(drill: _Drill, method: str, **params: Any) -> Any:
+    try:
+        return drill.link.call(method, **params)
+    except GamedayError as error:
+        _leave(drill)
+        raise InterruptExecution(str(error)) from error
+
+
+def _leave(drill: _Drill) -> None:
+    """End a drill that this process owns and tell its verdict; under `gameday run` the runner does that."""
+    if isinstance(drill.link, LocalLink):
+        drill.link.close()
+        _tell(drill.link)
+
+
+def leave() -> None:
+    """The experiment has ended: say so to the runner that waits for it."""
+    if _drill is not None and isinstance(_drill.link, RemoteLink):
+        _drill.link.call("ended")
+        _drill.link.close()
+
+
+def _tell(link: LocalLink) -> None:
+    import json
+
+    from gameday.record import load_record
+    from gameday.verdict import verdict_to_json
+
+    folder = link.session.evidence.folder
+    verdict = load_record(folder, with_samples=False).verdict
+    (folder / "verdict.json").write_text(
+        json.dumps(verdict_to_json(verdict), indent=2) + "\n", encoding="utf-8"
+    )
+    print(f"gameday: {verdict.outcome} {folder}", file=sys.stderr)
+    for reason in verdict.reasons:
+        print(f"gameday:   {reason}", file=sys.stderr)
+
+
+# --- the phases -----------------------------------------------------------------------------------------------
+
+
+def holds(probe: str, configuration: Mapping[str, Any] | None = None) -> bool:
+    """Steady state: whether a probe holds."""
+    drill = _join(configuration)
+    if isinstance(drill.link, LocalLink) and drill.link.session.finished:
+        return False
+    return bool(_call(drill, "holds", probe=probe))
+
+
+def preflight(configuration: Mapping[str, Any] | None = None) -> str:
+    """Everything that must be true before something is touched."""
+    _call(_join(configuration), "preflight")
+    return "passed"
+
+
+def inject(configuration: Mapping[str, Any] | None = None) -> str:
+    """Record the undo, arm the dead-man switch, then break the component."""
+    drill = _join(configuration)
+    fault = faults.build(drill.scenario.fault, drill.target)
+    _call(drill, "arm", undo=fault.prepare().to_json())
+    _call(drill, "injecting", fault=fault.describe(), at=Instant.now().to_json())
+    try:
+        detail = fault.apply()
+    except GamedayError as error:
+        _leave(drill)
+        raise InterruptExecution(f"{fault.describe()}: {error}") from error
+    _call(drill, "injected", detail=detail, at=Instant.now().to_json())
+    return detail
+
+
+def effective(configuration: Mapping[str, Any] | None = None) -> bool:
+    """The proof that the fault took effect; without it nothing that follows means anything."""
+    drill = _join(configuration)
+    if not _call(drill, "effective"):
+        _leave(drill)
+        raise InterruptExecution("the fault had no effect")
+    return True
+
+
+def detect(configuration: Mapping[str, Any] | None = None) -> str:
+    """Wait for the expected alert: `firing`, `expired` or `unknown`. The drill goes on in any case, since
+    whether the runbook works is a question of its own."""
+    return str(_call(_join(configuration), "detect"))
+
+
+def respond(configuration: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Execute the runbook, step by step."""
+    drill = _join(configuration)
+    try:
+        runbook = load_runbook(drill.project.runbook_file(drill.scenario.respond.runbook))
+    except GamedayError as error:
+        _leave(drill)
+        raise InterruptExecution(str(error)) from error
+    _call(drill, "responding", runbook=runbook.name, title=runbook.title)
+    outcome = execute(
+        runbook,
+        operations=_Operations(drill),
+        manual=_manual(),
+        on_event=lambda event: _report(drill, runbook, event),
+        stop=lambda: False,
+        speed=drill.speed,
+    ).to_json()
+    _call(drill, "responded", **outcome)
+    return outcome
+
+
+def recover(configuration: Mapping[str, Any] | None = None) -> bool:
+    """Wait until the service is back."""
+    return bool(_call(_join(configuration), "recover"))
+
+
+def account(configuration: Mapping[str, Any] | None = None) -> str:
+    """Look the canary's records up; wait until the alert has resolved."""
+    _call(_join(configuration), "account")
+    return "accounted"
+
+
+def undo(configuration: Mapping[str, Any] | None = None) -> bool:
+    """Put everything back, and end a drill that this process owns."""
+    drill = _join(configuration)
+    if isinstance(drill.link, LocalLink) and drill.link.session.finished:
+        return True
+    clean = bool(_call(drill, "undo"))
+    if isinstance(drill.link, LocalLink):
+        _leave(drill)
+    return clean
+
+
+# --- what a runbook does ------------------------------------------------------------------------------------
+
+
+def _manual() -> Manual:
+    return NoManual()
+
+
+def _report(drill: _Drill, runbook: Runbook, event: StepEvent) -> None:
+    step = runbook.step(event.heading)
+    acts = step is not None and step.may_change
+    data = {"heading": event.heading, "section": event.section, "budget_s": event.budget_s, "acts": acts}
+    if event.record is None:
+        _call(drill, "step_started", at=event.at.to_json(), action=event.action, **data)
+    else:
+        _call(drill, "step_ended", at=event.at.to_json(), **{**event.record.to_json(), **data})
+
+
+@dataclass(frozen=True, slots=True)
+class _Operations:
+    """The verbs of a runbook, carried out on the drill's target."""
+
+    drill: _Drill
+
+    def perform(self, operation: str, component: str, arguments: Mapping[str, Any], timeout_s: float) -> str:
+        target = self.drill.target
+        match operation:
+            case "start":
+                return target.start(component, timeout_s)
+            case "stop":
+                return target.stop(component, timeout_s)
+            case "restart":
+                return f"{target.stop(component, timeout_s)}; {target.start(component, timeout_s)}"
+            case "kill":
+                return target.kill(component, str(arguments["signal"]), timeout_s)
+            case "pause":
+                return target.pause(component, timeout_s)
+            case "resume":
+                return target.resume(component, timeout_s)
+            case "restore":
+                return target.restore(component, timeout_s)
+            case "status":
+                found = target.status()[component]
+                return f"{component} is {found.running.value} at {found.address}: {', '.join(found.targets)}"
+            case "logs":
+                return target.logs(component, int(arguments["lines"]), timeout_s)
+            case _:
+                raise GamedayError(f"{operation} {component}: this version cannot do that")
+
+    def run(self, component: str, argv: Sequence[str], timeout_s: float) -> Execution:
+        return self.drill.target.execute(component, argv, timeout_s)
+
+    def wait_for_probe(self, probe: str, within_s: float) -> tuple[bool, str]:
+        met, detail = _call(self.drill, "wait_for_probe", probe=probe, within_s=within_s)
+        return bool(met), str(detail)

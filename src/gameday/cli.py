@@ -1,0 +1,292 @@
+"""The command line. Imports stay inside the commands: `gameday --help` loads no more than typer."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from gameday.project import Project
+    from gameday.targets.process import ProcessTarget
+
+app = typer.Typer(
+    name="gameday",
+    help="Chaos and game-day drills that prove alerts, runbooks and recovery objectives.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+env_app = typer.Typer(no_args_is_help=True, help="Bring an environment up or down, or look at it.")
+app.add_typer(env_app, name="env")
+history_app = typer.Typer(invoke_without_command=True, help="Drills so far, newest first.")
+app.add_typer(history_app, name="history")
+
+
+class Output(StrEnum):
+    HUMAN = "human"
+    JSON = "json"
+
+
+class SchemaKind(StrEnum):
+    SCENARIO = "scenario"
+    ENVIRONMENT = "environment"
+
+
+EnvironmentOption = Annotated[
+    str | None,
+    typer.Option(
+        "--environment", "-e", envvar="GAMEDAY_ENVIRONMENT", help="Environment, or environment@instance."
+    ),
+]
+OutputOption = Annotated[
+    Output, typer.Option("--output", "-o", help="Form of the result on standard output.")
+]
+DEFAULT_ENVIRONMENT = "hotel-local"
+
+
+def _version(value: bool) -> None:
+    if value:
+        from gameday import __version__
+
+        typer.echo(f"gameday {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    del version
+
+
+# --- drills ---------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def run(
+    scenario: Annotated[str, typer.Argument(help="Name in scenarios/, or a path.")],
+    environment: EnvironmentOption = None,
+    speed: Annotated[
+        float, typer.Option(help="Rehearse N times faster: divides rule windows, budgets and objectives.")
+    ] = 1.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and touch nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before breaking something.")] = False,
+    up: Annotated[
+        bool, typer.Option("--up", help="Bring the environment up first, and down again after.")
+    ] = False,
+    output: OutputOption = Output.HUMAN,
+) -> None:
+    """Run one drill. Exit codes: 0 PASS, 1 FAIL, 2 invalid, 3 INCONCLUSIVE, 4 aborted, 5 something left behind."""
+    from gameday.commands import run as command
+
+    raise typer.Exit(
+        command.run(
+            scenario,
+            environment or DEFAULT_ENVIRONMENT,
+            speed=speed,
+            dry_run=dry_run,
+            yes=yes,
+            up=up,
+            as_json=output is Output.JSON,
+        )
+    )
+
+
+@app.command()
+def stop(environment: EnvironmentOption = None) -> None:
+    """End the drill that runs in an environment; its runner puts everything back."""
+    from gameday.commands import run as command
+
+    typer.echo(command.stop(environment or DEFAULT_ENVIRONMENT))
+
+
+@app.command()
+def recover(
+    environment: EnvironmentOption = None,
+    log: Annotated[Path | None, typer.Option(hidden=True)] = None,
+    by: Annotated[str, typer.Option(hidden=True)] = "gameday recover",
+    reason: Annotated[str, typer.Option(hidden=True)] = "the runner died; put back by `gameday recover`",
+) -> None:
+    """Put back what drills without a runner have left, in all environments or in one."""
+    from gameday.commands import run as command
+
+    raise typer.Exit(command.recover(environment, log, by, reason, typer.echo))
+
+
+@app.command()
+def judge(drill: Annotated[str, typer.Argument(help="A drill's name, or its folder.")]) -> None:
+    """Judge a stored drill again and write its reports anew. Exit code as `gameday run`."""
+    from gameday.commands import stored
+
+    raise typer.Exit(stored.judge(drill))
+
+
+@app.command()
+def show(
+    drill: Annotated[str, typer.Argument(help="A drill's name, its folder, or `latest`.")] = "latest",
+    output: OutputOption = Output.HUMAN,
+) -> None:
+    """Show a stored drill: verdict, checks, where its report is."""
+    from gameday.commands import stored
+
+    stored.show(drill, as_json=output is Output.JSON)
+
+
+@history_app.callback()
+def history(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option(min=1, max=100_000)] = 20,
+    scenario: Annotated[str | None, typer.Option()] = None,
+    environment: Annotated[str | None, typer.Option("--environment", "-e")] = None,
+    verdict: Annotated[str | None, typer.Option()] = None,
+    output: OutputOption = Output.HUMAN,
+) -> None:
+    """Drills so far, newest first."""
+    if context.invoked_subcommand is None:
+        from gameday.commands import stored
+
+        stored.history(limit, scenario, environment, verdict, as_json=output is Output.JSON)
+
+
+@history_app.command()
+def rebuild() -> None:
+    """Make the index anew from the evidence folders."""
+    from gameday.commands import stored
+
+    raise typer.Exit(stored.rebuild(typer.echo))
+
+
+# --- environments -----------------------------------------------------------------------------------------------
+
+
+EnvironmentArgument = Annotated[str, typer.Argument(help="Environment, or environment@instance.")]
+
+
+@env_app.command("up")
+def env_up(environment: EnvironmentArgument = DEFAULT_ENVIRONMENT) -> None:
+    """Start what is not running, and wait until all is ready."""
+    started = _target(environment).up(on_progress=lambda line: typer.echo(line, err=True))
+    typer.echo(
+        f"{environment}: started {', '.join(started)}" if started else f"{environment}: was up already"
+    )
+    _print_status(environment)
+
+
+@env_app.command("down")
+def env_down(environment: EnvironmentArgument = DEFAULT_ENVIRONMENT) -> None:
+    """Stop everything and remove its data."""
+    stopped = _target(environment).down(on_progress=lambda line: typer.echo(line, err=True))
+    typer.echo(
+        f"{environment}: stopped {', '.join(stopped)}" if stopped else f"{environment}: was down already"
+    )
+
+
+@env_app.command("status")
+def env_status(
+    environment: EnvironmentArgument = DEFAULT_ENVIRONMENT, output: OutputOption = Output.HUMAN
+) -> None:
+    """Show each component. Exit code 0 when all are up, 1 otherwise."""
+    status = _target(environment).status()
+    if output is Output.JSON:
+        rows = {
+            name: {"running": s.running.value, "address": s.address, "targets": s.targets}
+            for name, s in status.items()
+        }
+        typer.echo(json.dumps(rows, indent=2))
+    else:
+        _print_status(environment)
+    if any(found.running.value != "up" for found in status.values()):
+        raise typer.Exit(1)
+
+
+def _print_status(environment: str) -> None:
+    status = _target(environment).status()
+    width = max(len(name) for name in status)
+    for name, found in status.items():
+        typer.echo(
+            f"  {name:<{width}}  {found.running.value:<6}  {found.address}  {', '.join(found.targets)}"
+        )
+
+
+def _target(reference: str) -> ProcessTarget:
+    from gameday.environment import load_instance
+    from gameday.targets import open_target
+
+    project = _project()
+    environment, instance = load_instance(project, reference)
+    return open_target(environment, instance, project)
+
+
+def _project() -> Project:
+    from gameday.project import Project
+
+    return Project.find()
+
+
+# --- files --------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def validate(
+    paths: Annotated[list[Path], typer.Argument(help="Scenario, environment or runbook files; folders.")],
+) -> None:
+    """Check files. Every problem is printed with file, line, field and what would be right; exit code 2."""
+    from gameday.commands import files
+
+    raise typer.Exit(files.validate(paths, typer.echo, _to_stderr))
+
+
+@app.command()
+def schema(kind: SchemaKind) -> None:
+    """Print a JSON Schema, for editors that complete and check YAML."""
+    from gameday.commands import files
+
+    typer.echo(json.dumps(files.schema(kind.value), indent=2))
+
+
+@app.command("compile")
+def compile_(
+    scenarios: Annotated[list[str] | None, typer.Argument(help="Scenarios; all of them by default.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit 1 when a file would change.")
+    ] = False,
+) -> None:
+    """Compile scenarios to Chaos Toolkit experiments in experiments/."""
+    from gameday.commands import files
+
+    raise typer.Exit(files.compile_all(_project(), scenarios or [], check=check, out=typer.echo))
+
+
+# --- the detector alone ----------------------------------------------------------------------------------------------
+
+
+@app.command()
+def detect(
+    environment: EnvironmentOption = None,
+    interval: Annotated[
+        float | None, typer.Option(min=0.1, help="Seconds between evaluations; by default the environment's.")
+    ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="Evaluate once and exit; 1 when an alert fires.")
+    ] = False,
+    speed: Annotated[float, typer.Option(min=1, max=100)] = 1.0,
+    output: OutputOption = Output.HUMAN,
+) -> None:
+    """Run the environment's detector alone: scrape, evaluate, print alerts that change."""
+    from gameday.commands import detect as command
+
+    target = _target(environment or DEFAULT_ENVIRONMENT)
+    raise typer.Exit(
+        command.detect(_project(), target, interval, speed=speed, once=once, as_json=output is Output.JSON)
+    )
+
+
+def _to_stderr(line: str) -> None:
+    typer.echo(line, err=True)

@@ -1,0 +1,32 @@
+"""Kill a component: every process of it ends at once and nothing starts it again until somebody does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from gameday.journal import Undo
+
+TIMEOUT_S = 15.0
+
+
+class Kills(Protocol):
+    """What this fault needs of a target."""
+
+    def kill(self, component: str, signal: str, timeout_s: float) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    target: Kills
+    component: str
+    signal: str
+
+    def describe(self) -> str:
+        return f"kill {self.component} with {self.signal}"
+
+    def prepare(self) -> Undo:
+        return Undo("start", self.component)
+
+    def apply(self) -> str:
+        return self.target.kill(self.component, self.signal, TIMEOUT_S)

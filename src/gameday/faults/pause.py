@@ -1,0 +1,31 @@
+"""Freeze a component: its connections stay open and nothing answers, which time-outs must find out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from gameday.journal import Undo
+
+TIMEOUT_S = 15.0
+
+
+class Pauses(Protocol):
+    """What this fault needs of a target."""
+
+    def pause(self, component: str, timeout_s: float) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    target: Pauses
+    component: str
+
+    def describe(self) -> str:
+        return f"pause {self.component}"
+
+    def prepare(self) -> Undo:
+        return Undo("resume", self.component)
+
+    def apply(self) -> str:
+        return self.target.pause(self.component, TIMEOUT_S)

@@ -1,0 +1,168 @@
+"""The rows of the index, and how a drill becomes one.
+
+Only figures and names: never what a probe or a command answered, where a secret could hide. Whatever the trends
+and the coverage matrix (rule x scenario x runbook) will ask is a column from the start.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import DateTime, Dialect, ForeignKey, Index, String, TypeDecorator
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from gameday.record import DrillRecord
+from gameday.text import one_line
+from gameday.timeline import Kind
+from gameday.verdict import Measured
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Always aware and UTC in Python; SQLite has no time zones and stores it without."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is not None and value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone")
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """Tables carry the product's name: a team's database may hold others."""
+
+
+class SchemaRow(Base):
+    """One row: which version of these tables the database has."""
+
+    __tablename__ = "gameday_schema"
+
+    version: Mapped[int] = mapped_column(primary_key=True)
+
+
+class DrillRow(Base):
+    """One drill. Seconds as measured; objectives as in force, so divided by the speed of a rehearsal."""
+
+    __tablename__ = "gameday_drills"
+    __table_args__ = (
+        Index("gameday_drills_started", "started"),
+        Index("gameday_drills_scenario_started", "scenario", "started"),
+        Index("gameday_drills_environment_started", "environment", "started"),
+        Index("gameday_drills_verdict_started", "verdict", "started"),
+    )
+
+    drill: Mapped[str] = mapped_column(String(255), primary_key=True)
+    scenario: Mapped[str] = mapped_column(String(255))
+    environment: Mapped[str] = mapped_column(String(255))
+    target: Mapped[str] = mapped_column(String(64))
+    started: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended: Mapped[datetime] = mapped_column(UtcDateTime)
+    complete: Mapped[bool]
+    verdict: Mapped[str] = mapped_column(String(16))
+    exit_code: Mapped[int]
+    speed: Mapped[float]
+    mttd_s: Mapped[float | None]
+    mttd_resolution_s: Mapped[float | None]
+    mttd_objective_s: Mapped[float]
+    time_to_recover_s: Mapped[float | None]
+    time_to_recover_resolution_s: Mapped[float | None]
+    rto_s: Mapped[float]
+    data_loss_s: Mapped[float | None]
+    rpo_s: Mapped[float]
+    restored_by: Mapped[str | None] = mapped_column(String(16))
+    folder: Mapped[str] = mapped_column(String(4096))
+    """Relative to the project's reports where it lies in them."""
+    severity: Mapped[str] = mapped_column(String(16))
+    tier: Mapped[int]
+    owner: Mapped[str] = mapped_column(String(2000))
+    expected_alert: Mapped[str] = mapped_column(String(255))
+    runbook: Mapped[str] = mapped_column(String(255))
+    alerts: Mapped[list[AlertRow]] = relationship(order_by="AlertRow.alert", viewonly=True)
+
+    @property
+    def rehearsal(self) -> str | None:
+        """The words that every output of a drill at speed must carry."""
+        return None if self.speed == 1 else f"rehearsal at {self.speed:g} times speed"
+
+
+class AlertRow(Base):
+    """An alert that a drill expected, allowed or saw fire. `mttd_s` counts from the fault's effect."""
+
+    __tablename__ = "gameday_drill_alerts"
+    __table_args__ = (Index("gameday_drill_alerts_alert", "alert"),)
+
+    drill: Mapped[str] = mapped_column(
+        String(255), ForeignKey("gameday_drills.drill", ondelete="CASCADE"), primary_key=True
+    )
+    alert: Mapped[str] = mapped_column(String(512), primary_key=True)
+    expected: Mapped[bool]
+    collateral: Mapped[bool]
+    """The scenario names it as one that may fire beside the expected one."""
+    fired: Mapped[bool]
+    mttd_s: Mapped[float | None]
+
+
+def drill_values(record: DrillRecord, folder: str) -> dict[str, Any]:
+    """The columns of a drill."""
+    verdict, scenario = record.verdict, record.scenario
+    return {
+        "drill": one_line(record.drill, 200),
+        "scenario": scenario.scenario,
+        "environment": one_line(record.environment, 200),
+        "target": one_line(record.target, 40),
+        "started": record.started.utc,
+        "ended": record.ended.utc,
+        "complete": record.complete,
+        "verdict": verdict.outcome.value,
+        "exit_code": verdict.exit_code,
+        "speed": record.speed,
+        **_measured("mttd", verdict.interval("mttd")),
+        "mttd_objective_s": scenario.expect.fires_within,
+        **_measured("time_to_recover", verdict.interval("time_to_recover")),
+        "rto_s": scenario.objectives.rto,
+        "data_loss_s": verdict.data_loss_s,
+        "rpo_s": scenario.objectives.rpo,
+        "restored_by": verdict.restored_by,
+        "folder": one_line(folder),
+        "severity": scenario.severity,
+        "tier": scenario.tier,
+        "owner": one_line(scenario.owner),
+        "expected_alert": scenario.expect.alert,
+        "runbook": scenario.respond.runbook,
+    }
+
+
+def _measured(name: str, value: Measured | None) -> dict[str, float | None]:
+    return {f"{name}_s": value and value.value_s, f"{name}_resolution_s": value and value.resolution_s}
+
+
+def alert_values(record: DrillRecord) -> list[dict[str, Any]]:
+    """The expected alert, the allowed ones, and every other that fired."""
+    effective = record.timeline.first(Kind.FAULT_EFFECTIVE)
+    fired: dict[str, float | None] = {}
+    for event in record.timeline.all(Kind.ALERT_FIRING):
+        late = effective is not None and effective.at <= event.at
+        seconds = event.at - effective.at if effective is not None and late else None
+        name = one_line(event.data.get("alert"), 480)
+        if fired.get(name) is None:  # the first firing after the effect counts
+            fired[name] = seconds
+    expect = record.scenario.expect
+    names = dict.fromkeys((expect.alert, *expect.also, *fired))
+    return [
+        {
+            "drill": one_line(record.drill, 200),
+            "alert": name,
+            "expected": name == expect.alert,
+            "collateral": name in expect.also,
+            "fired": name in fired,
+            "mttd_s": fired.get(name),
+        }
+        for name in names
+    ]

@@ -1,0 +1,154 @@
+"""Connections, transactions and tables of the index, made for several processes that write at once.
+
+SQLite: a write transaction takes the write lock when it begins (`BEGIN IMMEDIATE`), so that writers queue on the
+busy time-out instead of failing when they upgrade a read lock; the write-ahead log lets readers go on meanwhile.
+PostgreSQL: an advisory lock around the creation of tables, which `IF NOT EXISTS` alone does not make safe.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event, insert, inspect, select, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from gameday.errors import GamedayError
+from gameday.history.model import Base, SchemaRow
+from gameday.text import one_line
+
+VERSION = 1
+CONNECT_TIMEOUT_S = 5
+_ADVISORY_LOCK = 0x67616D65646179  # "gameday"
+_WRITE = "gameday_write"
+
+
+class HistoryError(GamedayError):
+    """The index of drills cannot be read or written. The drill's evidence folder is complete all the same."""
+
+
+def open_engine(url: URL, busy_timeout_s: float) -> Engine:
+    """An engine that contacts nothing yet and keeps no connection between transactions."""
+    if url.get_backend_name() == "sqlite":
+        engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": busy_timeout_s})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    return create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
+
+
+def writing(engine: Engine) -> Engine:
+    """The same engine for transactions that will write."""
+    return engine.execution_options(**{_WRITE: True})
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = (
+        None  # the driver's own idea of transactions leaves DDL outside; ours is below
+    )
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA synchronous=NORMAL")  # what a power cut takes, `rebuild` brings back
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    write = connection.get_execution_options().get(_WRITE)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def ensure_schema(engine: Engine, busy_timeout_s: float) -> None:
+    """Create the tables where they are absent.
+
+    Raises:
+        HistoryError: the database has tables of another version.
+        SQLAlchemyError: it cannot be reached or written.
+    """
+    with engine.connect() as connection:
+        found = _version(connection)
+    if found is None:
+        if engine.dialect.name == "sqlite":
+            _prepare_file(engine, busy_timeout_s)
+        with writing(engine).begin() as connection:
+            _create(connection)
+            found = VERSION
+    if found != VERSION:
+        raise HistoryError(
+            f"the history has tables of version {found}, this gameday uses {VERSION}; "
+            "`gameday history rebuild` makes it anew from the evidence folders"
+        )
+
+
+def has_schema(engine: Engine) -> bool:
+    """Whether there is something to read."""
+    with engine.connect() as connection:
+        return _version(connection) is not None
+
+
+def _version(connection: Connection) -> int | None:
+    if not inspect(connection).has_table(SchemaRow.__tablename__):
+        return None
+    return connection.scalar(select(SchemaRow.version).order_by(SchemaRow.version.desc()).limit(1))
+
+
+def _create(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+    for table in Base.metadata.sorted_tables:
+        connection.execute(CreateTable(table, if_not_exists=True))
+        for index in sorted(table.indexes, key=lambda index: str(index.name)):
+            connection.execute(CreateIndex(index, if_not_exists=True))
+    if connection.scalar(select(SchemaRow.version)) is None:  # nobody else was first
+        connection.execute(insert(SchemaRow).values(version=VERSION))
+
+
+def _prepare_file(engine: Engine, busy_timeout_s: float) -> None:
+    """Folder and write-ahead log. Switching the log on does not wait for other connections, so it is retried."""
+    if engine.url.database and engine.url.database != ":memory:":
+        Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + busy_timeout_s
+    while True:
+        connection = engine.raw_connection()
+        try:
+            connection.cursor().execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise OperationalError("PRAGMA journal_mode=WAL", None, error) from error
+            if time.monotonic() > deadline:
+                raise OperationalError("PRAGMA journal_mode=WAL", None, error) from error
+            time.sleep(0.02)
+        finally:
+            connection.close()
+
+
+def is_unusable(engine: Engine) -> str | None:
+    """Why a SQLite file must be made anew (damaged, or of another version); None when it is sound.
+
+    Raises:
+        SQLAlchemyError: it could not be examined, for example because it is locked. That is no damage.
+    """
+    try:
+        with engine.connect() as connection:
+            answer = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+            if answer != "ok":
+                return f"damaged: {one_line(answer, 300)}"
+            found = _version(connection)
+    except SQLAlchemyError as error:
+        code = getattr(getattr(error, "orig", None), "sqlite_errorcode", None)
+        if code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            return f"damaged: {reason(error)}"
+        raise
+    return f"of version {found}" if found not in (None, VERSION) else None
+
+
+def reason(error: BaseException) -> str:
+    """What a library's error says, on one line and without its statement or a link to its manual."""
+    original = getattr(error, "orig", None) or error
+    return one_line(
+        str(original).strip().splitlines()[0] if str(original).strip() else type(original).__name__, 500
+    )

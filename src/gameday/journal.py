@@ -1,0 +1,186 @@
+"""The write-ahead log of undos: what a drill is about to change, on disk before it is changed.
+
+One file a drill, in the project's state folder, gone when everything in it is reverted. Whoever finds one can
+finish it: the runner itself, the dead-man switch, or `gameday recover`. The file names the environment in
+full, so that it can be reverted even when the environment's own file was edited or deleted meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gameday.errors import UndoError
+
+EXCLUSIVE_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """The exact, idempotent reverse of one change, as data: who reverts it need not be who made it."""
+
+    operation: str
+    component: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"operation": self.operation, "component": self.component, "arguments": dict(self.arguments)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Undo:
+        return cls(value["operation"], value["component"], value["arguments"])
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An undo in a log. `deadline_ns` is monotonic; `boot` tells whether that clock is still the same."""
+
+    id: int
+    undo: Undo
+    deadline_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The process that runs a drill, told apart from a later one with the same pid by its creation time."""
+
+    pid: int
+    created: float
+
+    @classmethod
+    def me(cls) -> Holder:
+        import psutil
+
+        return cls(os.getpid(), psutil.Process().create_time())
+
+    @property
+    def alive(self) -> bool:
+        import psutil
+
+        try:
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.created) < 0.02
+            return same and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+
+class UndoLog:
+    """One drill's undos. Every line is on disk before the call returns."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, folder: Path, drill: str, header: Mapping[str, Any]) -> UndoLog:
+        """Begin the log of a drill. `header`: environment (whole), instance, evidence, holder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        log = cls(folder / f"{drill}.jsonl")
+        log._append({"drill": drill, "boot": boot_id(), **header})
+        _sync_folder(folder)
+        return log
+
+    @classmethod
+    def find(cls, folder: Path) -> tuple[UndoLog, ...]:
+        """Logs of drills that have not put everything back, oldest first."""
+        return tuple(cls(path) for path in sorted(folder.glob("*.jsonl")))
+
+    @property
+    def header(self) -> dict[str, Any]:
+        return self._lines()[0]
+
+    @property
+    def holder(self) -> Holder:
+        value = self.header["holder"]
+        return Holder(value["pid"], value["created"])
+
+    def record(self, undo: Undo, ttl_s: float) -> Recorded:
+        """Put an undo on disk. Only afterwards may the change be made."""
+        number = sum(1 for line in self._lines() if "undo" in line)
+        deadline_ns = time.monotonic_ns() + round(ttl_s * 1e9)
+        self._append({"id": number, "undo": undo.to_json(), "deadline_ns": deadline_ns})
+        return Recorded(number, undo, deadline_ns)
+
+    def mark(self, recorded: Recorded, *, ok: bool, by: str, detail: str) -> None:
+        self._append({"id": recorded.id, "ok": ok, "by": by, "detail": detail})
+
+    def pending(self) -> tuple[Recorded, ...]:
+        """What is still to be reverted, in the order in which it must be: last in, first out."""
+        lines = self._lines()
+        done = {line["id"] for line in lines if line.get("ok")}
+        recorded = [
+            Recorded(line["id"], Undo.from_json(line["undo"]), line["deadline_ns"])
+            for line in lines
+            if "undo" in line and line["id"] not in done
+        ]
+        return tuple(reversed(recorded))
+
+    @contextmanager
+    def exclusive(self, timeout_s: float = EXCLUSIVE_TIMEOUT_S) -> Iterator[None]:
+        """Only one process reverts at a time: runner, dead-man switch or `gameday recover`.
+
+        Raises:
+            UndoError: another process is at it for longer than `timeout_s`.
+        """
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.path.with_suffix(".lock"), is_singleton=True)  # one process may enter twice
+        try:
+            lock.acquire(timeout=timeout_s)
+        except Timeout as error:
+            raise UndoError(
+                f"{self.path.name}: somebody else is reverting it for over {timeout_s:g} s"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def remove(self) -> None:
+        """Forget the drill: everything in it is reverted."""
+        self.path.unlink(missing_ok=True)
+        self.path.with_suffix(".lock").unlink(missing_ok=True)
+
+    def _append(self, value: Mapping[str, Any]) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(value, separators=(",", ":")) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _lines(self) -> list[dict[str, Any]]:
+        """All entries; a last line cut off by a crash announced a change that was never made."""
+        try:
+            text = self.path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise UndoError(f"cannot read the log of undos {self.path}: {error}") from error
+        result: list[dict[str, Any]] = []
+        lines = text.splitlines()
+        for number, line in enumerate(lines, 1):
+            try:
+                result.append(json.loads(line))
+            except ValueError as error:
+                if number == len(lines) and result:
+                    break
+                raise UndoError(f"{self.path}:{number}: damaged entry: {error}") from error
+        if not result:
+            raise UndoError(f"{self.path}: empty log of undos")
+        return result
+
+
+def boot_id() -> str:
+    """Tells boots apart: monotonic readings of another boot mean nothing."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

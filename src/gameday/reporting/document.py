@@ -1,0 +1,72 @@
+"""A drill as JSON: `verdict.json`, and what `--output json` prints.
+
+A superset of the verdict's own JSON, so that a program needs to read one file and never a report for people.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from gameday.record import DrillRecord
+from gameday.reporting.summary import moments, proven, steps
+from gameday.verdict import restoring_step, verdict_to_json
+
+
+def verdict_document(record: DrillRecord) -> dict[str, Any]:
+    """The content of `verdict.json`: free of paths, so that a moved folder keeps the same bytes."""
+    scenario = record.scenario
+    return {
+        "drill": record.drill,
+        "scenario": scenario.scenario,
+        "title": scenario.title,
+        "environment": record.environment,
+        "target": record.target,
+        "speed": record.speed,
+        "rehearsal": record.rehearsal,
+        "complete": record.complete,
+        "started": record.started.to_json()["utc"],
+        "ended": record.ended.to_json()["utc"],
+        **verdict_to_json(record.verdict),
+        "summary": proven(record),
+        "expected_alert": scenario.expect.alert,
+        "runbook": scenario.respond.runbook,
+        "restoring_step": restoring_step(record.timeline),
+        "objectives": {
+            "fires_within_s": scenario.expect.fires_within,
+            "resolves_within_s": scenario.expect.resolves_within,
+            "rto_s": scenario.objectives.rto,
+            "rpo_s": scenario.objectives.rpo,
+        },
+        "moments": [
+            {
+                "name": moment.name,
+                "utc": moment.at.to_json()["utc"],
+                "since_effect_s": round(moment.since_s, 6),
+                "resolution_s": moment.resolution_s,
+            }
+            for moment in moments(record)
+        ],
+        "steps": [
+            {
+                "heading": step.heading,
+                "budget_s": step.budget_s,
+                "duration_s": step.duration_s,
+                "outcome": step.outcome,
+                "over_budget": step.over_budget,
+            }
+            for step in steps(record)
+        ],
+        "detector": dict(record.detector),
+    }
+
+
+def as_json(record: DrillRecord) -> dict[str, Any]:
+    """What `gameday run --output json` prints: `verdict.json` and where its folder is."""
+    return {**verdict_document(record), "folder": str(record.folder)}
+
+
+def json_text(value: object) -> str:
+    """Readable JSON that is always valid UTF-8: a lone surrogate in a probe's answer stays an escape."""
+    text = json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n"
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

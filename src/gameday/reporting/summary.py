@@ -1,0 +1,310 @@
+"""What a drill showed, in words and figures: the one source of every report's first lines.
+
+Markdown, HTML and the terminal must never tell different stories, so what they say is decided here and only
+laid out there. Everything is computed from the record; nothing is measured again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gameday.clock import Instant
+from gameday.fields import format_duration
+from gameday.record import DrillRecord
+from gameday.text import one_line
+from gameday.timeline import Event, Kind
+from gameday.verdict import Check, Measured, Outcome, Result, restoring_step
+
+SIGNS: Mapping[str, str] = {
+    Outcome.PASS: "✓",
+    Outcome.FAIL: "✗",
+    Outcome.INCONCLUSIVE: "?",
+    Result.MET: "✓",
+    Result.MISSED: "✗",
+    Result.UNKNOWN: "?",
+}
+"""A shape beside each colour: results must be told apart without seeing colours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One headline: what was measured against what was promised."""
+
+    name: str
+    label: str
+    value: str
+    objective: str
+    result: Result
+    measured: Measured | None = None
+    objective_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An instant that the verdict rests on. `since_s` counts from the effect, or from the start without one."""
+
+    name: str
+    label: str
+    at: Instant
+    since_s: float
+    resolution_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One executed step of the runbook. `ended` is None where the drill broke off in it."""
+
+    number: int
+    heading: str
+    budget_s: float
+    started: Instant
+    ended: Instant | None
+    outcome: str
+    over_budget: bool
+    reason: str
+    output: str
+
+    @property
+    def duration_s(self) -> float | None:
+        return None if self.ended is None else self.ended - self.started
+
+
+def measured_text(measured: Measured) -> str:
+    """`14.20 s ± 0.10 s`; long ones with minutes, which people read: `13m32s (812.31 s ± 0.10 s)`."""
+    if measured.value_s < 120:
+        return str(measured)
+    return f"{format_duration(round(measured.value_s))} ({measured})"
+
+
+def check_named(record: DrillRecord, name: str) -> Check | None:
+    return next((check for check in record.verdict.checks if check.name == name), None)
+
+
+def figures(record: DrillRecord) -> tuple[Figure, ...]:
+    """The four answers that a manager wants: detected, recovered, lost, restored by."""
+    wanted = (
+        ("detected", "Time to detect (MTTD)"),
+        ("recovered", "Time to recover"),
+        ("data_loss", "Data loss"),
+    )
+    found = [_figure(record, name, label) for name, label in wanted]
+    restored = check_named(record, "restored_by")
+    by = record.verdict.restored_by or "not known"
+    step = restoring_step(record.timeline)
+    allowed = f"expected: {' or '.join(record.scenario.recovered.by)}"
+    result = restored.result if restored else Result.UNKNOWN
+    value = f"{by}, step “{one_line(step, 200)}”" if step and by == "runbook" else by
+    return (*found, Figure("restored_by", "Restored by", value, allowed, result))
+
+
+_OBJECTIVES = {"detected": "", "recovered": " (RTO)", "data_loss": " (RPO)"}
+
+
+def _figure(record: DrillRecord, name: str, label: str) -> Figure:
+    check = check_named(record, name)
+    if check is None:
+        return Figure(name, label, "not judged", "", Result.UNKNOWN)
+    objective = ""
+    if check.objective_s is not None:
+        objective = f"within {format_duration(check.objective_s)}{_OBJECTIVES[name]}"
+    value = "not measured"
+    if name == "data_loss" and record.verdict.data_loss_s is not None:
+        value = _loss(record)
+    elif check.measured is not None:
+        value = measured_text(check.measured)
+    elif check.result is Result.MISSED:
+        value = {"detected": "did not fire", "recovered": "did not recover"}.get(name, value)
+    return Figure(name, label, value, objective, check.result, check.measured, check.objective_s)
+
+
+def _loss(record: DrillRecord) -> str:
+    accounted = record.timeline.last(Kind.CANARY_ACCOUNTED)
+    missing = accounted.data.get("missing", 0) if accounted else 0
+    if not missing:
+        return "no record lost"
+    check = check_named(record, "data_loss")
+    age = measured_text(check.measured) if check and check.measured else f"{record.verdict.data_loss_s:.2f} s"
+    return f"{missing} records lost, {age}"
+
+
+def proven(record: DrillRecord) -> str:
+    """One sentence: what this drill proved, or that it did not."""
+    verdict, scenario = record.verdict, record.scenario
+    if verdict.outcome is Outcome.INCONCLUSIVE:
+        effective = record.timeline.first(Kind.FAULT_EFFECTIVE)
+        if effective is None:
+            return "Nothing was proven: no effect of a fault was observed."
+        return "Not everything was proven; what is unknown is not counted as good."
+    if verdict.outcome is Outcome.FAIL:
+        missed = [check.title for check in verdict.checks if check.result is Result.MISSED]
+        return f"Proven not to hold: {one_line('; '.join(missed))}."
+    mttd, recover = verdict.interval("mttd"), verdict.interval("time_to_recover")
+    step = restoring_step(record.timeline)
+    parts = [
+        f"after the fault ({fault_text(record)}) alert {scenario.expect.alert} fired"
+        + (f" in {measured_text(mttd)}" if mttd else ""),
+        f"runbook {scenario.respond.runbook}"
+        + (f" (step “{one_line(step, 200)}”)" if step else "")
+        + " brought the service back"
+        + (f" in {measured_text(recover)}" if recover else ""),
+        _loss(record) if verdict.data_loss_s is not None else "data loss was not measured",
+        "everything was put back",
+    ]
+    if verdict.restored_by == "self":
+        parts[1] = "the service came back by itself" + (f" in {measured_text(recover)}" if recover else "")
+    return f"Proven: {'; '.join(parts)}."
+
+
+def fault_text(record: DrillRecord) -> str:
+    """`kill database`."""
+    fault = record.scenario.fault
+    return f"{fault.verb} {fault.component}"
+
+
+def rehearsal_text(record: DrillRecord) -> str | None:
+    """The mark of a drill at speed, with what it means; None at the real speed."""
+    if record.rehearsal is None:
+        return None
+    words = record.rehearsal[0].upper() + record.rehearsal[1:]
+    return (
+        f"{words}: rule windows, budgets and objectives were divided by {record.speed:g}. "
+        "Its figures are no evidence for the real objectives."
+    )
+
+
+def broken_off_text(record: DrillRecord) -> str | None:
+    """What a reader must know of a drill whose runner died; None for a drill that came to its own end."""
+    if record.complete:
+        return None
+    seconds = record.ended - record.started
+    return (
+        f"This drill was broken off: its record ends {seconds:.1f} s after its start, in phase "
+        f"{record.timeline.events[-1].phase.value}. Run `gameday recover` to be sure that nothing was left behind."
+    )
+
+
+def effect(record: DrillRecord) -> Instant | None:
+    found = record.timeline.first(Kind.FAULT_EFFECTIVE)
+    return None if found is None else found.at
+
+
+def origin(record: DrillRecord) -> Instant:
+    """Where relative times count from: the fault's effect, or the start of a drill that had none."""
+    return effect(record) or record.started
+
+
+def moments(record: DrillRecord) -> tuple[Moment, ...]:
+    """The instants of the drill in order of time."""
+    zero = origin(record)
+    found = [
+        Moment(name, label, at, at - zero, resolution)
+        for name, label, at, resolution in _instants(record)
+        if at is not None
+    ]
+    return tuple(sorted(found, key=lambda moment: moment.at.mono_ns))
+
+
+def _instants(record: DrillRecord) -> list[tuple[str, str, Instant | None, float | None]]:
+    """From the verdict's own intervals where they exist, so that figure and drawing cannot disagree."""
+    timeline = record.timeline
+    effective, recovered = timeline.first(Kind.FAULT_EFFECTIVE), timeline.first(Kind.SERVICE_RECOVERED)
+    firing, step = _expected(record, Kind.ALERT_FIRING), timeline.first(Kind.STEP_STARTED)
+    rows: list[tuple[str, str, Event | None]] = [
+        ("inject", "Injection began", timeline.first(Kind.FAULT_INJECTING)),
+        ("effective", "Fault took effect", effective),
+        ("pending", "Alert pending", _expected(record, Kind.ALERT_PENDING)),
+        ("firing", "Alert firing", firing),
+        ("notified", "Alert notified", _expected(record, Kind.ALERT_NOTIFIED)),
+        ("first_step", "First runbook step", step),
+        ("recovered", "Service recovered", recovered),
+        ("resolved", "Alert resolved", _expected_resolved(record, firing)),
+        (
+            "undone",
+            "Everything put back",
+            timeline.last(Kind.UNDO_ENDED, lambda event: bool(event.data.get("ok"))),
+        ),
+    ]
+    return [
+        (name, label, event and event.at, event and event.data.get("resolution_s"))
+        for name, label, event in rows
+    ]
+
+
+def _expected(record: DrillRecord, kind: Kind) -> Event | None:
+    zero, alert = effect(record), record.scenario.expect.alert
+    return record.timeline.first(
+        kind, lambda event: event.data.get("alert") == alert and (zero is None or zero <= event.at)
+    )
+
+
+def _expected_resolved(record: DrillRecord, firing: Event | None) -> Event | None:
+    alert = record.scenario.expect.alert
+    return record.timeline.last(
+        Kind.ALERT_RESOLVED,
+        lambda event: event.data.get("alert") == alert and firing is not None and firing.at <= event.at,
+    )
+
+
+def steps(record: DrillRecord) -> tuple[Step, ...]:
+    """The executed steps in order, each start with its end."""
+    ends = list(record.timeline.all(Kind.STEP_ENDED))
+    found: list[Step] = []
+    for number, start in enumerate(record.timeline.all(Kind.STEP_STARTED), 1):
+        heading = start.data.get("heading", "")
+        end = next((e for e in ends if e.seq > start.seq and e.data.get("heading") == heading), None)
+        data = end.data if end else {}
+        found.append(
+            Step(
+                number=number,
+                heading=one_line(heading, 300),
+                budget_s=float(start.data.get("budget_s") or 0.0),
+                started=start.at,
+                ended=end.at if end else None,
+                outcome=str(data.get("outcome", "broken off")),
+                over_budget=bool(data.get("over_budget", False)),
+                reason=one_line(data.get("reason") or "", 1000),
+                output=str(data.get("output") or ""),
+            )
+        )
+    return tuple(found)
+
+
+def facts(record: DrillRecord) -> tuple[tuple[str, str], ...]:
+    """Where and what was drilled: name and value, as text."""
+    scenario, started = record.scenario, record.timeline.started.data
+    seconds = record.ended - record.started
+    rows = [
+        ("Drill", record.drill),
+        ("Scenario", scenario.scenario),
+        ("Hypothesis", scenario.hypothesis),
+        ("Fault", fault_text(record)),
+        ("Owner", scenario.owner),
+        ("Severity", f"{scenario.severity}, tier {scenario.tier}"),
+        ("Environment", f"{record.environment} (target {record.target})"),
+        ("Speed", record.rehearsal or "real time"),
+        ("Started", stamp(record.started)),
+        ("Ended", f"{stamp(record.ended)} ({seconds:.1f} s)"),
+        ("Expected alert", scenario.expect.alert),
+        ("Runbook", scenario.respond.runbook),
+        ("Unexpected alerts", ", ".join(record.verdict.unexpected_alerts) or "none"),
+        ("gameday", str(started.get("version", "unknown"))),
+    ]
+    return tuple((name, one_line(value, 2000)) for name, value in rows)
+
+
+def detector_facts(record: DrillRecord) -> tuple[tuple[str, str], ...]:
+    """What the detector said of itself, and whether it could see all the time."""
+    rows = [(one_line(key, 100), one_line(value, 500)) for key, value in record.detector.items()]
+    blind = record.timeline.all(Kind.DETECTOR_HEALTH, lambda event: not event.data.get("ok"))
+    seen = "all the time" if not blind else f"not always: {one_line(blind[0].data.get('detail', ''), 500)}"
+    return (*rows, ("could see", seen))
+
+
+def stamp(at: Instant) -> str:
+    return at.utc.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def signed(seconds: float) -> str:
+    """`+14.20 s`, `−0.12 s`: times around the effect, with a true minus sign."""
+    return f"{'−' if seconds < 0 else '+'}{abs(seconds):.2f} s"

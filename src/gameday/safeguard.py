@@ -1,0 +1,122 @@
+"""What makes a drill safe: each undo on disk before its fault, the dead-man switch armed, all of it reverted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from gameday.deadman import DeadManSwitch
+from gameday.errors import UndoError
+from gameday.evidence import Evidence
+from gameday.journal import Holder, Recorded, Undo, UndoLog
+from gameday.project import Project
+from gameday.targets.base import Running, Target
+from gameday.timeline import Kind, TimelineWriter
+from gameday.undo import Reverted, revert_all
+
+
+class Safeguard:
+    """The undo log and the dead-man switch of one drill, and their events."""
+
+    def __init__(
+        self, timeline: TimelineWriter, project: Project, evidence: Evidence, header: Mapping[str, Any]
+    ) -> None:
+        self._timeline = timeline
+        self._folder = project.state / "undo"
+        self._evidence = evidence
+        self._header = {
+            **header,
+            "project": str(project.root),
+            "evidence": str(evidence.folder),
+        }
+        self._log: UndoLog | None = None
+        self._switch: DeadManSwitch | None = None
+
+    @property
+    def armed(self) -> bool:
+        return self._log is not None
+
+    async def arm(self, undo: Undo, ttl_s: float) -> None:
+        """Put `undo` on disk and the switch behind it.
+
+        Raises:
+            UndoError: one of the two could not be had; the fault must not be applied.
+        """
+        if self._log is None or self._switch is None:
+            header = {**self._header, "holder": asdict(Holder.me())}
+            self._log = UndoLog.create(self._folder, self._evidence.drill, header)
+            self._switch = DeadManSwitch(self._log.path, self._evidence.folder / "deadman.log")
+        recorded = self._log.record(undo, ttl_s)
+        self._timeline.record(Kind.UNDO_RECORDED, **_named(recorded), ttl_s=ttl_s)
+        await asyncio.to_thread(self._switch.arm, recorded.deadline_ns)
+        self._timeline.record(Kind.DEADMAN_ARMED, pid=self._switch.pid, ttl_s=ttl_s)
+
+    async def revert(self, target: Target) -> bool:
+        """Revert all that is pending, prove that nothing is left, and let the switch go."""
+        if self._log is None:
+            return True
+        ok, detail = await revert_and_prove(self._log, target, self._timeline, "runner")
+        if self._switch is not None:
+            await asyncio.to_thread(self._switch.disarm)
+            self._switch = None
+        if ok:
+            self._log.remove()
+        self._log = None
+        return ok
+
+
+async def revert_and_prove(
+    log: UndoLog, target: Target, timeline: TimelineWriter, by: str
+) -> tuple[bool, str]:
+    """Revert what is pending in `log`, with its events; whether nothing is left, and in words what was found."""
+    loop = asyncio.get_running_loop()
+
+    def started(recorded: Recorded) -> None:
+        loop.call_soon_threadsafe(lambda: timeline.record(Kind.UNDO_STARTED, **_named(recorded)))
+
+    def ended(result: Reverted) -> None:
+        data = {**_named(result.recorded), "ok": result.ok, "detail": result.detail, "by": by}
+        loop.call_soon_threadsafe(lambda: timeline.record(Kind.UNDO_ENDED, **data))
+
+    try:
+        await asyncio.to_thread(revert_all, log, target, by, started, ended)
+        problem = "; ".join(f"{left.undo.operation} {left.undo.component}" for left in log.pending())
+    except UndoError as error:
+        problem = str(error)
+    await asyncio.sleep(0)  # the events of the last undo
+    if problem:
+        ok, detail = False, f"not reverted: {problem}"
+    else:
+        _mark_done_elsewhere(timeline)
+        ok, detail = await asyncio.to_thread(_all_up, target)
+    timeline.record(Kind.LEFTOVERS_CHECKED, ok=ok, detail=detail)
+    return ok, detail
+
+
+def _mark_done_elsewhere(timeline: TimelineWriter) -> None:
+    """What another process reverted (the dead-man switch) is in the log, and must be in the timeline too."""
+    events = timeline.timeline
+    ended = {event.data["id"] for event in events.all(Kind.UNDO_ENDED) if event.data["ok"]}
+    for event in events.all(Kind.UNDO_RECORDED, lambda event: event.data["id"] not in ended):
+        names = {name: event.data[name] for name in ("id", "operation", "component")}
+        timeline.record(Kind.UNDO_ENDED, **names, ok=True, detail="reverted before", by="another process")
+
+
+def _all_up(target: Target) -> tuple[bool, str]:
+    """Every component of the environment runs again."""
+    status = target.status()
+    down = [
+        f"{name} is {found.running.value}"
+        for name, found in status.items()
+        if found.running is not Running.UP
+    ]
+    if down:
+        return False, f"after the undo: {', '.join(down)}"
+    return True, f"all {len(status)} components are up, and nothing is left to revert"
+
+
+def _named(recorded: Recorded) -> dict[str, Any]:
+    undo = recorded.undo
+    return {"id": recorded.id, "operation": undo.operation, "component": undo.component}

@@ -1,0 +1,493 @@
+"""One drill while it runs: what is asked of it by phase, and what is watched meanwhile.
+
+A session lives in the process that owns the drill: the runner's own, or the one of a plain `chaos run`. The
+activities that Chaos Toolkit calls do what may hang (break something, execute a runbook); the session watches,
+waits, writes the timeline, and knows how to put everything back. Every method that is a phase of the drill
+leaves its result as events; nothing here judges.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from gameday import __version__
+from gameday.canary import CanaryWriter
+from gameday.clock import Instant
+from gameday.detectors import open_detector
+from gameday.detectors.base import Alert, AlertState, Health, Transition
+from gameday.environment import Environment
+from gameday.errors import Aborted, DetectorError, GamedayError, Refused, UsageError
+from gameday.evidence import Evidence
+from gameday.experiment import compile_experiment
+from gameday.journal import Undo, UndoLog
+from gameday.lock import DrillLock
+from gameday.plan import GIVE_UP_S, STEADY_FOR_S, plan
+from gameday.preflight import check_runbook, check_targets
+from gameday.probes import Answer, Sampler
+from gameday.project import Project
+from gameday.safeguard import Safeguard
+from gameday.scenario import Scenario
+from gameday.targets import open_target
+from gameday.timeline import Event, Kind, Phase, TimelineWriter
+from gameday.watchers import Seen, Watchers
+
+TICK_S = 0.25
+HASTE = 5.0
+"""Probes are sampled this many times as often while a change is expected: from the injection to its effect,
+and while the runbook works."""
+
+_ALERT_KINDS = {AlertState.PENDING: Kind.ALERT_PENDING, AlertState.FIRING: Kind.ALERT_FIRING}
+
+
+class Session:
+    """Use as `async with`. `on_event` sees each event after it is on disk."""
+
+    def __init__(
+        self,
+        project: Project,
+        environment: Environment,
+        instance: str,
+        scenario: Scenario,
+        *,
+        speed: float = 1.0,
+        on_event: Callable[[Event], None] | None = None,
+    ) -> None:
+        if environment.drills != "allowed":
+            raise UsageError(
+                f"environment {environment.environment} does not allow drills; its file must say `drills: allowed`"
+            )
+        self.project = project
+        self.environment = environment
+        self.instance = instance
+        self.scenario = scenario.at_speed(speed)
+        self.plan = plan(self.scenario)
+        self.speed = speed
+        self.target = open_target(environment, instance, project)
+        self.evidence: Evidence
+        self.timeline: TimelineWriter
+        self.watchers: Watchers
+        self._safeguard: Safeguard
+        self.aborted: str | None = None
+        self.finished = False
+        self.as_written = scenario
+        self._on_event = on_event
+        self._lock = DrillLock(project.state, instance)
+        self._samplers: list[Sampler] = []
+        self._canary: CanaryWriter | None = None
+        self._changed = asyncio.Event()
+        self._injecting: Event | None = None
+        self._effective: Event | None = None
+        self._recovered: Event | None = None
+        self.detector = open_detector(
+            environment.detector,
+            self.target.address,
+            project.root,
+            speed=speed,
+            on_transition=self._on_transition,
+            on_health=self._on_health,
+        )
+
+    # --- opening and closing ------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Session:
+        experiment = compile_experiment(self.as_written, self.instance)
+        evidence = Evidence.named(self.project.reports, self.scenario.scenario)
+        self._lock.acquire(evidence.drill, self.scenario.scenario)
+        try:
+            evidence.create(self.as_written, self.environment, experiment)
+            self.evidence = evidence
+            self.timeline = TimelineWriter(self.evidence.timeline, self._on_event)
+            self.watchers = Watchers(self.evidence.samples, self.scenario.probes)
+            self._safeguard = Safeguard(self.timeline, self.project, self.evidence, self._undo_header())
+            self._record_start()
+            await self._start_watching()
+        except BaseException:
+            await self._stop_watching()
+            self._lock.release()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        try:
+            await self.finish()
+        finally:
+            await self._stop_watching()
+            self.watchers.close()
+            self.timeline.close()
+            self._lock.release()
+
+    def _record_start(self) -> None:
+        self.timeline.record(
+            Kind.DRILL_STARTED,
+            drill=self.evidence.drill,
+            scenario=self.scenario.scenario,
+            environment=self.environment.environment,
+            instance=self.instance,
+            target=self.environment.target,
+            speed=self.speed,
+            detector=self.detector.describe(),
+            version=__version__,
+        )
+        self.timeline.enter(Phase.PREFLIGHT, self.plan.budget_s(Phase.PREFLIGHT))
+
+    def _undo_header(self) -> dict[str, Any]:
+        return {
+            "instance": self.instance,
+            "environment": self.environment.model_dump(mode="json", exclude_unset=True),
+        }
+
+    async def _start_watching(self) -> None:
+        addresses = {name: self.target.address(name) for name in self.environment.components}
+        prefix = f"gameday-{self.evidence.drill.rsplit('-', 1)[-1]}-"
+        for name in self.scenario.probes:
+            probe = self.environment.probes[name]
+            on_answer = self._answer_sink(name)
+            self._samplers.append(Sampler(name, probe, addresses[probe.component], prefix, on_answer))
+        if self.environment.canary is not None:
+            self._canary = CanaryWriter(self.environment.canary, addresses, prefix)
+            self._canary.start()
+        for sampler in self._samplers:
+            sampler.start()
+        await self.detector.start()
+
+    async def _stop_watching(self) -> None:
+        if self._canary is not None:
+            await self._canary.stop()
+        for sampler in self._samplers:
+            await sampler.stop()
+        try:
+            await self.detector.stop()
+        except DetectorError as error:
+            if not self.finished:
+                self.timeline.record(Kind.DETECTOR_HEALTH, ok=False, detail=str(error))
+
+    # --- what comes in from the watchers --------------------------------------------------------------------
+
+    def _answer_sink(self, name: str) -> Callable[[Answer], None]:
+        def sink(answer: Answer) -> None:
+            self.watchers.add(name, answer)
+            self._look_for_recovery()
+            self._changed.set()
+
+        return sink
+
+    def _on_transition(self, transition: Transition) -> None:
+        if self.finished or transition.labels:
+            return  # a rule fires when any of its instances does; the rule is what a drill expects
+        resolved = transition.state_from is AlertState.FIRING and transition.state_to is AlertState.INACTIVE
+        kind = Kind.ALERT_RESOLVED if resolved else _ALERT_KINDS.get(transition.state_to)
+        if kind is not None:
+            known = (self.scenario.expect.alert, *self.scenario.expect.also)
+            self.timeline.record(
+                kind,
+                at=transition.at,
+                alert=transition.alert,
+                expected=transition.alert in known,
+                resolution_s=transition.resolution_s,
+            )
+        self._changed.set()
+
+    def _on_health(self, health: Health) -> None:
+        if not self.finished:
+            self.timeline.record(Kind.DETECTOR_HEALTH, ok=health.ok, detail=health.detail)
+        self._changed.set()
+
+    def _look_for_recovery(self) -> None:
+        """The service is back at the start of the first window, after the effect, in which all probes hold."""
+        if self._effective is None or self._recovered is not None or self.finished:
+            return
+        if self.timeline.phase in (Phase.UNDO, Phase.JUDGE):
+            return  # the undo never counts as recovery
+        probes = self.scenario.recovered.probes
+        since = self.watchers.holding(probes)
+        if since is None or since.at <= self._effective.at:
+            return
+        if self.watchers.held_for_s(probes) >= self.scenario.recovered.stable_for:
+            self._recovered = self.timeline.record(
+                Kind.SERVICE_RECOVERED,
+                at=since.at,
+                resolution_s=since.resolution_s,
+                probes=list(probes),
+                stable_for_s=self.scenario.recovered.stable_for,
+            )
+
+    # --- waiting --------------------------------------------------------------------------------------------
+
+    async def until(self, condition: Callable[[], bool], deadline_ns: int) -> bool:
+        """Wait until `condition`, looked at whenever something changed, or until the deadline."""
+        while not condition():
+            if self.aborted is not None:
+                raise Aborted(self.aborted)
+            left_s = (deadline_ns - time.monotonic_ns()) / 1e9
+            if left_s <= 0:
+                return False
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(min(left_s, TICK_S)):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+        return True
+
+    def abort(self, reason: str) -> None:
+        """End the drill at the next opportunity; whoever waits is woken. The first reason stands."""
+        if self.aborted is None:
+            self.aborted = reason
+            self.timeline.record(Kind.DRILL_ABORTED, reason=reason)
+            self._changed.set()
+
+    def _pace(self, pace: float) -> None:
+        for sampler in self._samplers:
+            sampler.pace = pace
+
+    def alert(self, name: str) -> Alert | None:
+        """The summary of one alert rule, None when the detector has no such rule."""
+        return next(
+            (alert for alert in self.detector.alerts() if alert.name == name and not alert.labels), None
+        )
+
+    # --- the phases, in order -------------------------------------------------------------------------------
+
+    async def holds(self, probe: str) -> bool:
+        """Whether `probe` holds now; before anything was touched, whether it comes to hold steadily."""
+        if self.timeline.phase is not Phase.PREFLIGHT:
+            return bool(self.watchers.states[probe].ok)
+        steady = await self.until(
+            lambda: self.watchers.held_for_s([probe]) >= STEADY_FOR_S,
+            _in(self.plan.budget_s(Phase.PREFLIGHT) / 2),
+        )
+        if not steady:
+            answer = self.watchers.answers().get(probe)
+            detail = f"{probe} does not hold: {answer.detail if answer else 'no answer yet'}"
+            self._checked("steady state", ok=False, detail=detail)
+            raise Refused(detail)
+        return True
+
+    async def preflight(self) -> None:
+        """Everything that must be true before something is touched.
+
+        Raises:
+            Refused: something is not; it is in the timeline.
+        """
+        scenario = self.scenario
+        for probe in scenario.steady_state:
+            await self.holds(probe)
+        self._checked("steady state", ok=True, detail=f"{', '.join(scenario.steady_state)} hold")
+        checks: tuple[tuple[str, Callable[[], str]], ...] = (
+            ("leftovers", self._check_leftovers),
+            ("targets", lambda: check_targets(scenario, self.target.status())),
+            (
+                "runbook",
+                lambda: check_runbook(scenario, self.environment, self.project, self.detector.rules()),
+            ),
+        )
+        for name, check in checks:
+            try:
+                self._checked(name, ok=True, detail=check())
+            except GamedayError as error:
+                self._checked(name, ok=False, detail=str(error))
+                raise Refused(f"{name}: {error}") from error
+        await self._check_quiet()
+
+    async def _check_quiet(self) -> None:
+        name = self.scenario.expect.alert
+        known = (AlertState.INACTIVE, AlertState.PENDING, AlertState.FIRING)
+
+        def is_known() -> bool:
+            alert = self.alert(name)
+            return alert is not None and alert.state in known
+
+        if not await self.until(is_known, _in(self.plan.budget_s(Phase.PREFLIGHT) / 2)):
+            detail = f"what the detector says of {name} is not known: {self.detector.health().detail}"
+            self._checked("alert", ok=False, detail=detail)
+            raise Refused(detail)
+        alert = self.alert(name)
+        if alert is None or alert.state is not AlertState.INACTIVE:
+            state = alert.state.value if alert else "unknown"
+            detail = f"{name} is {state} already; an alert that is not quiet proves nothing"
+            self._checked("alert", ok=False, detail=detail)
+            raise Refused(detail)
+        self._checked("alert", ok=True, detail=f"{name} is quiet")
+
+    def _check_leftovers(self) -> str:
+        for log in UndoLog.find(self.project.state / "undo"):
+            if log.header["instance"] == self.instance:
+                raise Refused(
+                    f"drill {log.header['drill']} has not put everything back; run `gameday recover`"
+                )
+        return "nothing is left of earlier drills"
+
+    def _checked(self, check: str, *, ok: bool, detail: str) -> None:
+        self.timeline.record(Kind.PREFLIGHT_CHECKED, check=check, ok=ok, detail=detail)
+
+    async def arm(self, undo: Mapping[str, Any]) -> None:
+        """Record the undo and arm the dead-man switch. Only afterwards may the fault be applied."""
+        self._enter(Phase.ARM)
+        await self._safeguard.arm(Undo.from_json(undo), self.scenario.safety.ttl)
+
+    async def injecting(self, fault: str, at: Mapping[str, Any]) -> None:
+        """The fault is about to be applied: from now on its effect is looked for."""
+        self._enter(Phase.INJECT)
+        self._pace(HASTE)
+        targets = self.target.status()[self.scenario.fault.component].targets
+        self._injecting = self.timeline.record(
+            Kind.FAULT_INJECTING, at=Instant.from_json(dict(at)), fault=fault, targets=list(targets)
+        )
+
+    async def injected(self, detail: str, at: Mapping[str, Any]) -> None:
+        self.timeline.record(Kind.FAULT_INJECTED, at=Instant.from_json(dict(at)), detail=detail)
+
+    async def effective(self) -> bool:
+        """Wait for the proof that the fault took effect."""
+        impact, injecting = self.scenario.impact, self._injecting
+        if injecting is None:
+            raise UsageError("nothing was injected")
+        start = injecting.at
+
+        def failing() -> Seen | None:
+            seen = self.watchers.failing(impact.probe)
+            return seen if seen is not None and start <= self._answered(impact.probe) else None
+
+        found = await self.until(lambda: failing() is not None, start.plus(impact.fails_within).mono_ns)
+        seen = failing()
+        self._pace(1.0)
+        if not found or seen is None:
+            self.timeline.record(Kind.FAULT_INEFFECTIVE, probe=impact.probe, waited_s=Instant.now() - start)
+            return False
+        # a sample that was under way when the fault struck proves it only when it ends
+        at = seen.at if start <= seen.at else self._answered(impact.probe)
+        resolution_s = min(seen.resolution_s, at - start) if start <= seen.at else at - start
+        answer = self.watchers.answers()[impact.probe]
+        self._effective = self.timeline.record(
+            Kind.FAULT_EFFECTIVE, at=at, probe=impact.probe, resolution_s=resolution_s, detail=answer.detail
+        )
+        return True
+
+    def _answered(self, probe: str) -> Instant:
+        """When the last answer of `probe` came in."""
+        return self.watchers.answers()[probe].ended
+
+    async def detect(self) -> str:
+        """Wait for the expected alert. Returns `firing`, `expired` or `unknown`."""
+        expect = self.scenario.expect
+        effective = self._need_effect()
+        self._enter(Phase.DETECT)
+
+        def fired() -> bool:
+            events = self.timeline.timeline.all(Kind.ALERT_FIRING)
+            return any(event.data["alert"] == expect.alert and effective.at <= event.at for event in events)
+
+        found = await self.until(fired, effective.at.plus(expect.fires_within).mono_ns)
+        outcome = "firing" if found else "expired"
+        if not found and not self.detector.health().ok:
+            outcome = "unknown"
+        self.timeline.record(Kind.DETECT_ENDED, outcome=outcome)
+        return outcome
+
+    async def responding(self, runbook: str, title: str) -> None:
+        self._enter(Phase.RESPOND)
+        self._pace(HASTE)
+        self.timeline.record(Kind.RUNBOOK_STARTED, runbook=runbook, title=title)
+
+    async def step_started(self, at: Mapping[str, Any], **data: Any) -> None:
+        self.timeline.record(Kind.STEP_STARTED, at=Instant.from_json(dict(at)), **data)
+
+    async def step_ended(self, at: Mapping[str, Any], **data: Any) -> None:
+        self.timeline.record(Kind.STEP_ENDED, at=Instant.from_json(dict(at)), **data)
+
+    async def wait_for_probe(self, probe: str, within_s: float) -> tuple[bool, str]:
+        """Whether a sample asked from now on succeeds within that time, and what the last one said."""
+        if probe not in self.watchers.states:
+            raise UsageError(
+                f"no probe {probe!r} in this drill; sampled here: {', '.join(self.watchers.states)}"
+            )
+        start = Instant.now()
+
+        def good() -> bool:
+            answer = self.watchers.answers().get(probe)
+            return answer is not None and answer.ok and start <= answer.started
+
+        met = await self.until(good, start.plus(within_s).mono_ns)
+        answer = self.watchers.answers().get(probe)
+        return met, answer.detail if answer else "no answer yet"
+
+    async def responded(self, **outcome: Any) -> None:
+        self.timeline.record(Kind.RUNBOOK_ENDED, **outcome)
+
+    async def recover(self) -> bool:
+        """Wait until the service is back, at most until the RTO is over; not long after a runbook that failed."""
+        effective = self._need_effect()
+        self._enter(Phase.RECOVER)
+        recovered, rto_s = self.scenario.recovered, self.scenario.objectives.rto
+        ended = self.timeline.timeline.last(Kind.RUNBOOK_ENDED)
+        completed = ended is not None and bool(ended.data["completed"])
+        deadline_ns = effective.at.plus(rto_s + recovered.stable_for).mono_ns
+        reason = "the runbook was executed and the time is up"
+        if not completed:
+            deadline_ns = min(deadline_ns, _in(GIVE_UP_S + recovered.stable_for))
+            reason = "the runbook failed, and nothing else restores the service"
+        found = await self.until(lambda: self._recovered is not None, deadline_ns)
+        self._pace(1.0)
+        if not found:
+            self.timeline.record(Kind.SERVICE_DOWN, waited_s=Instant.now() - effective.at, reason=reason)
+        return found
+
+    async def account(self) -> None:
+        """Look the canary's records up, and wait until the alert has resolved."""
+        effective = self._need_effect()
+        self._enter(Phase.ACCOUNT)
+        if self._recovered is None:
+            return
+        if self._canary is not None:
+            await self._canary.stop()
+            injecting = self._injecting or effective
+            self.timeline.record(Kind.CANARY_ACCOUNTED, **asdict(await self._canary.account(injecting.at)))
+        outcome = await self._resolved(self._recovered.at.plus(self.scenario.expect.resolves_within).mono_ns)
+        self.timeline.record(Kind.RESOLVE_ENDED, outcome=outcome)
+
+    async def _resolved(self, deadline_ns: int) -> str:
+        name = self.scenario.expect.alert
+        timeline = self.timeline.timeline
+        if timeline.first(Kind.ALERT_FIRING, lambda event: event.data["alert"] == name) is None:
+            return "not-fired"
+
+        def inactive() -> bool:
+            alert = self.alert(name)
+            return alert is not None and alert.state is AlertState.INACTIVE
+
+        if await self.until(inactive, deadline_ns):
+            return "resolved"
+        return "expired" if self.detector.health().ok else "unknown"
+
+    async def undo(self) -> bool:
+        """Put everything back, last in first out, and prove it. True when nothing is left."""
+        if self.finished or not self._safeguard.armed:
+            return True
+        self._enter(Phase.UNDO)
+        self._pace(1.0)
+        return await self._safeguard.revert(self.target)
+
+    async def finish(self) -> None:
+        """Whatever happened: undo what is not undone yet, and write the last event."""
+        if self.finished:
+            return
+        await self.undo()
+        self.finished = True
+        self._enter(Phase.JUDGE)
+        self.timeline.record(Kind.DRILL_ENDED)
+
+    def _need_effect(self) -> Event:
+        if self._effective is None:
+            raise Refused("the fault had no effect; nothing that follows would prove anything")
+        return self._effective
+
+    def _enter(self, phase: Phase) -> None:
+        self.timeline.enter(phase, self.plan.budget_s(phase))
+
+
+def _in(seconds: float) -> int:
+    return time.monotonic_ns() + round(seconds * 1e9)

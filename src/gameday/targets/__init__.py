@@ -1,0 +1,17 @@
+"""Targets: where components live. `open_target` imports only the one that an environment asks for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gameday.environment import Environment
+    from gameday.project import Project
+    from gameday.targets.process import ProcessTarget
+
+
+def open_target(environment: Environment, instance: str, project: Project) -> ProcessTarget:
+    """The target of one instance of an environment (`hotel-local`, `hotel-local@blue`)."""
+    from gameday.targets.process import ProcessTarget
+
+    return ProcessTarget(environment, instance, project)

@@ -1,0 +1,430 @@
+"""The verdict: a pure function of a timeline and a scenario's objectives.
+
+Each check is met, missed or unknown. A drill is FAIL if any check is missed, else INCONCLUSIVE if any is
+unknown, else PASS. A measured interval carries its sampling resolution; where that straddles the objective,
+the check is unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from gameday.fields import format_duration
+from gameday.scenario import Scenario
+from gameday.timeline import Event, Kind, Timeline
+
+
+class Outcome(StrEnum):
+    PASS = "PASS"  # noqa: S105 - a verdict, not a password
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+
+class Result(StrEnum):
+    MET = "met"
+    MISSED = "missed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A duration in seconds: the value, and between what it lies given how often was sampled."""
+
+    value_s: float
+    low_s: float
+    high_s: float
+
+    @property
+    def resolution_s(self) -> float:
+        return max(self.high_s - self.value_s, self.value_s - self.low_s)
+
+    def __str__(self) -> str:
+        return f"{self.value_s:.2f} s ± {max(self.resolution_s, 0.005):.2f} s"
+
+    def within(self, objective_s: float) -> Result:
+        if self.high_s <= objective_s:
+            return Result.MET
+        return Result.MISSED if self.low_s > objective_s else Result.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One question that the drill answers. `detail` is a sentence for people."""
+
+    name: str
+    title: str
+    result: Result
+    detail: str
+    measured: Measured | None = None
+    objective_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the drill proved. `exit_code` is that of `gameday run`."""
+
+    outcome: Outcome
+    checks: tuple[Check, ...]
+    reasons: tuple[str, ...]
+    restored_by: str | None
+    intervals: Mapping[str, Measured]
+    data_loss_s: float | None
+    aborted: bool
+    left_behind: bool
+    unexpected_alerts: tuple[str, ...]
+
+    @property
+    def exit_code(self) -> int:
+        if self.left_behind:
+            return 5
+        if self.aborted:
+            return 4
+        return {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 3}[self.outcome]
+
+    def interval(self, name: str) -> Measured | None:
+        """`mttd`, `time_to_recover`, `time_to_pending`, `time_to_respond`, `time_to_resolve`, …"""
+        return self.intervals.get(name)
+
+
+def judge(timeline: Timeline, scenario: Scenario) -> Verdict:
+    """Judge a drill. `scenario` must be at the drill's speed (`Scenario.at_speed`)."""
+    checks = tuple(check(timeline, scenario) for check in _CHECKS)
+    aborted = timeline.first(Kind.DRILL_ABORTED)
+    reasons = [f"{check.title}: {check.detail}" for check in checks if check.result is not Result.MET]
+    if aborted is not None:
+        reasons.insert(0, f"aborted: {aborted.data['reason']}")
+    undo = next(check for check in checks if check.name == "undone")
+    return Verdict(
+        outcome=_outcome(checks, aborted is not None),
+        checks=checks,
+        reasons=tuple(reasons),
+        restored_by=restored_by(timeline),
+        intervals=intervals(timeline, scenario.expect.alert),
+        data_loss_s=_data_loss(timeline),
+        aborted=aborted is not None,
+        left_behind=undo.result is Result.MISSED,
+        unexpected_alerts=unexpected_alerts(timeline, scenario),
+    )
+
+
+def _outcome(checks: tuple[Check, ...], aborted: bool) -> Outcome:
+    """An aborted drill is INCONCLUSIVE: what it would have shown is not known."""
+    results = {check.result for check in checks}
+    if aborted:
+        return Outcome.INCONCLUSIVE
+    # what happens without the fault proves nothing, so nothing can be missed either
+    if any(check.name in _GROUNDS and check.result is not Result.MET for check in checks):
+        return Outcome.INCONCLUSIVE
+    if Result.MISSED in results:
+        return Outcome.FAIL
+    return Outcome.INCONCLUSIVE if Result.UNKNOWN in results else Outcome.PASS
+
+
+# --- intervals ------------------------------------------------------------------------------------------------
+
+
+def intervals(timeline: Timeline, alert: str) -> dict[str, Measured]:
+    """Intervals of a drill by name, as far as their ends were seen."""
+    ends = {
+        "injecting": timeline.first(Kind.FAULT_INJECTING),
+        "effective": timeline.first(Kind.FAULT_EFFECTIVE),
+        "pending": _alert(timeline, Kind.ALERT_PENDING, alert),
+        "firing": _alert(timeline, Kind.ALERT_FIRING, alert),
+        "notified": _alert(timeline, Kind.ALERT_NOTIFIED, alert),
+        "first_step": timeline.first(Kind.STEP_STARTED),
+        "last_step": timeline.last(Kind.STEP_ENDED),
+        "recovered": timeline.first(Kind.SERVICE_RECOVERED),
+        "resolved": _resolved(timeline, alert),
+    }
+    wanted = {
+        "time_to_effect": ("injecting", "effective"),
+        "time_to_pending": ("effective", "pending"),
+        "mttd": ("effective", "firing"),
+        "time_to_notify": ("effective", "notified"),
+        "time_to_respond": ("firing", "first_step"),
+        "time_of_runbook": ("first_step", "last_step"),
+        "time_to_recover": ("effective", "recovered"),
+        "time_to_resolve": ("recovered", "resolved"),
+    }
+    measured = {name: _between(ends[first], ends[last]) for name, (first, last) in wanted.items()}
+    return {name: value for name, value in measured.items() if value is not None}
+
+
+def _between(first: Event | None, last: Event | None) -> Measured | None:
+    """Each end lies in the `resolution_s` before its instant: the change was seen by the sample at `at`."""
+    if first is None or last is None:
+        return None
+    value = last.at - first.at
+    return Measured(
+        value, value - last.data.get("resolution_s", 0.0), value + first.data.get("resolution_s", 0.0)
+    )
+
+
+def _alert(timeline: Timeline, kind: Kind, alert: str) -> Event | None:
+    effective = timeline.first(Kind.FAULT_EFFECTIVE)
+    return timeline.first(
+        kind, lambda event: event.data["alert"] == alert and (effective is None or effective.at <= event.at)
+    )
+
+
+def _resolved(timeline: Timeline, alert: str) -> Event | None:
+    recovered = timeline.first(Kind.SERVICE_RECOVERED)
+    return timeline.last(
+        Kind.ALERT_RESOLVED,
+        lambda event: event.data["alert"] == alert and recovered is not None and recovered.at <= event.at,
+    )
+
+
+def restored_by(timeline: Timeline) -> str | None:
+    """`runbook` when one of its steps had begun to act before the service came back, `self` when none had,
+    `undo` when the service stayed down until the drill put everything back, None when it is not known."""
+    recovered = timeline.first(Kind.SERVICE_RECOVERED)
+    if recovered is None:
+        undone = timeline.first(Kind.UNDO_ENDED, lambda event: bool(event.data["ok"]))
+        down = timeline.first(Kind.SERVICE_DOWN)
+        return "undo" if undone is not None and down is not None else None
+    acting = timeline.first(
+        Kind.STEP_STARTED, lambda event: bool(event.data["acts"]) and event.at <= recovered.at
+    )
+    return "runbook" if acting is not None else "self"
+
+
+def restoring_step(timeline: Timeline) -> str | None:
+    """Heading of the last acting step that had begun when the service came back."""
+    recovered = timeline.first(Kind.SERVICE_RECOVERED)
+    if recovered is None:
+        return None
+    step = timeline.last(Kind.STEP_STARTED, lambda event: event.data["acts"] and event.at <= recovered.at)
+    return None if step is None else str(step.data["heading"])
+
+
+def unexpected_alerts(timeline: Timeline, scenario: Scenario) -> tuple[str, ...]:
+    """Alerts that fired and that the scenario neither expects nor names as collateral."""
+    known = {scenario.expect.alert, *scenario.expect.also}
+    fired = (event.data["alert"] for event in timeline.all(Kind.ALERT_FIRING))
+    return tuple(dict.fromkeys(name for name in fired if name not in known))
+
+
+def _data_loss(timeline: Timeline) -> float | None:
+    accounted = timeline.last(Kind.CANARY_ACCOUNTED)
+    if accounted is None or not accounted.data["ok"]:
+        return None
+    return float(accounted.data["oldest_missing_s"] or 0.0)
+
+
+# --- checks ---------------------------------------------------------------------------------------------------
+
+
+def _preflight(timeline: Timeline, scenario: Scenario) -> Check:
+    title = "Preflight"
+    failed = timeline.all(Kind.PREFLIGHT_CHECKED, lambda event: not event.data["ok"])
+    if failed:
+        detail = "; ".join(f"{event.data['check']}: {event.data['detail']}" for event in failed)
+        return Check("preflight", title, Result.UNKNOWN, f"refused, nothing was touched: {detail}")
+    if timeline.first(Kind.FAULT_INJECTING) is None:
+        return Check("preflight", title, Result.UNKNOWN, "the drill ended before the fault was injected")
+    return Check("preflight", title, Result.MET, "steady state held and the expected alert was quiet")
+
+
+def _effective(timeline: Timeline, scenario: Scenario) -> Check:
+    title, objective = "Fault took effect", scenario.impact.fails_within
+    probe = scenario.impact.probe
+    measured = intervals(timeline, scenario.expect.alert).get("time_to_effect")
+    if measured is None:
+        detail = f"probe {probe} did not fail within {format_duration(objective)}: nothing was proven"
+        return Check("effective", title, Result.UNKNOWN, detail, None, objective)
+    result = Result.MET if measured.low_s <= objective else Result.UNKNOWN
+    detail = f"probe {probe} failed {measured} after the injection began"
+    return Check("effective", title, result, detail, measured, objective)
+
+
+def _detected(timeline: Timeline, scenario: Scenario) -> Check:
+    alert, objective = scenario.expect.alert, scenario.expect.fires_within
+    title = f"Alert {alert} fired"
+    measured = intervals(timeline, alert).get("mttd")
+    if measured is not None:
+        result = measured.within(objective)
+        detail = _against(measured, objective, "after the effect")
+        if result is not Result.MET and _blind(timeline):
+            result, detail = Result.UNKNOWN, f"{detail}, but the detector was blind meanwhile"
+        return Check("detected", title, result, detail, measured, objective)
+    ended = timeline.first(Kind.DETECT_ENDED)
+    if ended is None or ended.data["outcome"] != "expired" or _blind(timeline):
+        why = "the detector was blind meanwhile" if _blind(timeline) else "the drill did not get that far"
+        return Check("detected", title, Result.UNKNOWN, f"not known: {why}", None, objective)
+    pending = _alert(timeline, Kind.ALERT_PENDING, alert)
+    seen = "it was pending but never fired" if pending else "it was not even pending"
+    detail = f"did not fire within {format_duration(objective)} of the effect; {seen}"
+    return Check("detected", title, Result.MISSED, detail, None, objective)
+
+
+def _runbook(timeline: Timeline, scenario: Scenario) -> Check:
+    title = f"Runbook {scenario.respond.runbook} worked"
+    ended = timeline.last(Kind.RUNBOOK_ENDED)
+    if ended is None:
+        return Check("runbook", title, Result.UNKNOWN, "it was not executed to its end")
+    if not ended.data["completed"]:
+        return Check("runbook", title, Result.MISSED, str(ended.data["reason"]))
+    late = timeline.all(Kind.STEP_ENDED, lambda event: bool(event.data["over_budget"]))
+    if late:
+        what = "; ".join(
+            f"'{event.data['heading']}' took {event.data['duration_s']:.1f} s, "
+            f"budget {format_duration(event.data['budget_s'])}"
+            for event in late
+        )
+        return Check("runbook", title, Result.MISSED, f"steps over their budget: {what}")
+    count = len(timeline.all(Kind.STEP_ENDED))
+    return Check("runbook", title, Result.MET, f"{count} steps, each within its budget")
+
+
+def _recovered(timeline: Timeline, scenario: Scenario) -> Check:
+    title, objective = "Service recovered within RTO", scenario.objectives.rto
+    measured = intervals(timeline, scenario.expect.alert).get("time_to_recover")
+    if measured is not None:
+        detail = _against(measured, objective, "after the effect")
+        return Check("recovered", title, measured.within(objective), detail, measured, objective)
+    down = timeline.last(Kind.SERVICE_DOWN)
+    if down is None:
+        return Check("recovered", title, Result.UNKNOWN, "not observed to the end", None, objective)
+    waited_s = float(down.data["waited_s"])
+    result = Result.MISSED if waited_s >= objective else Result.UNKNOWN
+    detail = f"still down {waited_s:.1f} s after the effect: {down.data['reason']}"
+    return Check("recovered", title, result, detail, None, objective)
+
+
+def _restored(timeline: Timeline, scenario: Scenario) -> Check:
+    title, allowed = "Restored by the runbook", scenario.recovered.by
+    if "self" in allowed:
+        title = "Restored by the runbook or by itself"
+    by = restored_by(timeline)
+    if by is None or by == "undo":
+        # the undo never counts as recovery; whether the runbook would have is what `recovered` says
+        detail = "only the drill's own undo brought it back" if by else "the service did not come back"
+        return Check("restored_by", title, Result.UNKNOWN, detail)
+    step = restoring_step(timeline)
+    detail = f"by {by}" + (f", step '{step}'" if step else " before any step of the runbook acted")
+    return Check("restored_by", title, Result.MET if by in allowed else Result.MISSED, detail)
+
+
+def _loss(timeline: Timeline, scenario: Scenario) -> Check:
+    title, objective = "Data loss within RPO", scenario.objectives.rpo
+    accounted = timeline.last(Kind.CANARY_ACCOUNTED)
+    if accounted is None or not accounted.data["ok"]:
+        why = "records were not accounted for" if accounted is None else str(accounted.data["detail"])
+        return Check("data_loss", title, Result.UNKNOWN, why, None, objective)
+    missing, acknowledged = accounted.data["missing"], accounted.data["acknowledged"]
+    loss_s = float(accounted.data["oldest_missing_s"] or 0.0)
+    measured = Measured(loss_s, loss_s, loss_s + float(accounted.data.get("resolution_s", 0.0)))
+    detail = f"none of {acknowledged} acknowledged records is missing"
+    if missing:
+        detail = (
+            f"{missing} of {acknowledged} acknowledged records are missing; the oldest was acknowledged "
+            f"{loss_s:.1f} s before the fault; objective {format_duration(objective)}"
+        )
+    return Check("data_loss", title, measured.within(objective), detail, measured, objective)
+
+
+def _alert_resolved(timeline: Timeline, scenario: Scenario) -> Check:
+    alert, objective = scenario.expect.alert, scenario.expect.resolves_within
+    title = f"Alert {alert} resolved"
+    measured = intervals(timeline, alert).get("time_to_resolve")
+    ended = timeline.last(Kind.RESOLVE_ENDED)
+    if measured is not None and (ended is None or ended.data["outcome"] == "resolved"):
+        detail = _against(measured, objective, "after recovery")
+        return Check("resolved", title, measured.within(objective), detail, measured, objective)
+    if ended is None or ended.data["outcome"] in ("unknown", "not-fired"):
+        why = (
+            "there was nothing to resolve"
+            if ended and ended.data["outcome"] == "not-fired"
+            else "not observed"
+        )
+        return Check("resolved", title, Result.UNKNOWN, why, None, objective)
+    if ended.data["outcome"] == "resolved":
+        return Check(
+            "resolved", title, Result.MET, "it had resolved when the service was back", None, objective
+        )
+    detail = f"still firing {format_duration(objective)} after recovery"
+    return Check("resolved", title, Result.MISSED, detail, None, objective)
+
+
+def _undone(timeline: Timeline, scenario: Scenario) -> Check:
+    title = "Everything was put back"
+    recorded = {event.data["id"]: event for event in timeline.all(Kind.UNDO_RECORDED)}
+    done = {event.data["id"] for event in timeline.all(Kind.UNDO_ENDED) if event.data["ok"]}
+    open_undos = [event for key, event in recorded.items() if key not in done]
+    if open_undos:
+        what = ", ".join(f"{event.data['operation']} {event.data['component']}" for event in open_undos)
+        return Check("undone", title, Result.MISSED, f"not reverted: {what}; run `gameday recover`")
+    checked = timeline.last(Kind.LEFTOVERS_CHECKED)
+    if checked is not None and not checked.data["ok"]:
+        return Check("undone", title, Result.MISSED, str(checked.data["detail"]))
+    if not recorded:
+        return Check("undone", title, Result.MET, "nothing was touched")
+    if checked is None:
+        return Check("undone", title, Result.UNKNOWN, "it was not checked that nothing is left")
+    return Check("undone", title, Result.MET, f"{len(recorded)} reverted, nothing is left")
+
+
+_CHECKS: tuple[Callable[[Timeline, Scenario], Check], ...] = (
+    _preflight,
+    _effective,
+    _detected,
+    _runbook,
+    _recovered,
+    _restored,
+    _loss,
+    _alert_resolved,
+    _undone,
+)
+_GROUNDS = frozenset({"preflight", "effective"})
+
+
+def _against(measured: Measured, objective_s: float, since: str) -> str:
+    return f"{measured} {since}, objective {format_duration(objective_s)}"
+
+
+def _blind(timeline: Timeline) -> bool:
+    """Whether the detector could not see at some time between the effect and the end of detection."""
+    effective = timeline.first(Kind.FAULT_EFFECTIVE)
+    ended = timeline.first(Kind.DETECT_ENDED)
+    if effective is None:
+        return False
+    health = [event for event in timeline.all(Kind.DETECTOR_HEALTH) if ended is None or event.at <= ended.at]
+    before = [event for event in health if event.at <= effective.at]
+    during = [event for event in health if effective.at <= event.at]
+    return any(not event.data["ok"] for event in (*before[-1:], *during))
+
+
+def verdict_to_json(verdict: Verdict) -> dict[str, Any]:
+    """The content of `verdict.json`."""
+
+    def measured(value: Measured | None) -> dict[str, float] | None:
+        if value is None:
+            return None
+        return {"value_s": value.value_s, "low_s": value.low_s, "high_s": value.high_s}
+
+    return {
+        "verdict": verdict.outcome.value,
+        "exit_code": verdict.exit_code,
+        "reasons": list(verdict.reasons),
+        "restored_by": verdict.restored_by,
+        "aborted": verdict.aborted,
+        "left_behind": verdict.left_behind,
+        "data_loss_s": verdict.data_loss_s,
+        "unexpected_alerts": list(verdict.unexpected_alerts),
+        "intervals": {name: measured(value) for name, value in verdict.intervals.items()},
+        "checks": [
+            {
+                "name": check.name,
+                "title": check.title,
+                "result": check.result.value,
+                "detail": check.detail,
+                "measured": measured(check.measured),
+                "objective_s": check.objective_s,
+            }
+            for check in verdict.checks
+        ],
+    }

@@ -1,0 +1,42 @@
+"""Targets that are taken down after each test, with the promise that no process is left behind."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gameday.project import Project
+from gameday.targets.process import ProcessTarget
+from targets.small import MakeTarget, make_environment, marked
+
+
+@pytest.fixture
+def make_target(tmp_path: Path) -> Iterator[MakeTarget]:
+    """`make_target(name=component, ..., instance=...)`; every instance is taken down afterwards."""
+    made: list[ProcessTarget] = []
+    (tmp_path / "environments").mkdir()
+
+    def make(instance: str = "small", root: Path = tmp_path, **components: Any) -> ProcessTarget:
+        target = ProcessTarget(make_environment(components), instance, Project(root))
+        made.append(target)
+        return target
+
+    yield make
+    for target in made:
+        target.down()
+        assert not marked(target.folder)
+        assert not target.folder.exists()
+
+
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A folder that every user can reach, unlike `tmp_path`."""
+    path = Path(tempfile.mkdtemp(prefix="gameday-open-")).resolve()
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
