@@ -119,7 +119,7 @@ def _tell(link: LocalLink) -> None:
         print(f"gameday:   {reason}", file=sys.stderr)
 
 
-# --- the phases -----------------------------------------------------------------------------------------------
+# --- the phases -------------------------------------------------------------------------------------------
 
 
 def holds(probe: str, configuration: Mapping[str, Any] | None = None) -> bool:
@@ -209,7 +209,7 @@ def undo(configuration: Mapping[str, Any] | None = None) -> bool:
     return clean
 
 
-# --- what a runbook does ------------------------------------------------------------------------------------
+# --- what a runbook does ----------------------------------------------------------------------------------
 
 
 def _manual() -> Manual:
@@ -248,10 +248,11 @@ class _Operations:
             case "resume":
                 return target.resume(component, timeout_s)
             case "restore":
-                return target.restore(component, timeout_s)
+                return target.restore(component, str(arguments["to"]), timeout_s)
             case "status":
                 found = target.status()[component]
-                return f"{component} is {found.running.value} at {found.address}: {', '.join(found.targets)}"
+                targets = f": {', '.join(found.targets)}" if found.targets else ""
+                return f"{component} is {found.running.value} at {found.address}{targets}"
             case "logs":
                 return target.logs(component, int(arguments["lines"]), timeout_s)
             case _:

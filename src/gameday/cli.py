@@ -11,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from gameday.project import Project
-    from gameday.targets.process import ProcessTarget
+    from gameday.targets.base import OwnedTarget
 
 app = typer.Typer(
     name="gameday",
@@ -66,7 +66,7 @@ def _main(
     del version
 
 
-# --- drills ---------------------------------------------------------------------------------------------------
+# --- drills -----------------------------------------------------------------------------------------------
 
 
 @app.command()
@@ -163,7 +163,7 @@ def rebuild() -> None:
     raise typer.Exit(stored.rebuild(typer.echo))
 
 
-# --- environments -----------------------------------------------------------------------------------------------
+# --- environments -----------------------------------------------------------------------------------------
 
 
 EnvironmentArgument = Annotated[str, typer.Argument(help="Environment, or environment@instance.")]
@@ -215,7 +215,7 @@ def _print_status(environment: str) -> None:
         )
 
 
-def _target(reference: str) -> ProcessTarget:
+def _target(reference: str) -> OwnedTarget:
     from gameday.environment import load_instance
     from gameday.targets import open_target
 
@@ -230,7 +230,7 @@ def _project() -> Project:
     return Project.find()
 
 
-# --- files --------------------------------------------------------------------------------------------------------
+# --- files ------------------------------------------------------------------------------------------------
 
 
 @app.command()
@@ -264,7 +264,7 @@ def compile_(
     raise typer.Exit(files.compile_all(_project(), scenarios or [], check=check, out=typer.echo))
 
 
-# --- the detector alone ----------------------------------------------------------------------------------------------
+# --- the detector alone -----------------------------------------------------------------------------------
 
 
 @app.command()

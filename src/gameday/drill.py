@@ -18,7 +18,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -153,10 +152,7 @@ class Engine:
     async def _wait(self) -> int | None:
         if self._process is None:
             return None
-        deadline = time.monotonic() + 10
-        while self._process.poll() is None and time.monotonic() < deadline:
-            await asyncio.sleep(0.005)
-        return self._process.returncode
+        return await asyncio.to_thread(self._process.wait, 10)
 
     def kill(self) -> None:
         """End the process at once; no-op when it has ended."""

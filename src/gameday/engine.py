@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
 def write_journal(path: Path, journal: Any) -> None:
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(journal, indent=2, default=str) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 if __name__ == "__main__":

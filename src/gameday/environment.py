@@ -3,27 +3,57 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, Tag, field_validator, model_validator
+from pydantic import BeforeValidator, Field, Tag, field_validator, model_validator
 
 from gameday.errors import InvalidFile, UsageError
-from gameday.fields import NAME_PATTERN, ByVerb, Duration, Model, Name, PositiveDuration, Text, validate
-from gameday.files import load_yaml
+from gameday.fields import (
+    NAME_PATTERN,
+    PATH_PATTERN,
+    REQUEST_PATTERN,
+    AlertName,
+    ByVerb,
+    Duration,
+    Misfit,
+    Model,
+    Name,
+    PositiveDuration,
+    Text,
+    shown,
+    validate,
+)
+from gameday.files import Location, load_yaml
 from gameday.project import Project
 
-Port = Annotated[int, Field(ge=1, le=65535)]
 REFERENCE = re.compile(r"\$\{([a-z0-9_.-]+)\}")
 
 
-# --- components of the process target -----------------------------------------------------------------------
+def _port(value: object) -> object:
+    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 65535):
+        return value
+    raise ValueError(f"{shown(value)} is not a port; expected a number from 1 to 65535, or auto")
+
+
+def _setting(value: object) -> object:
+    if isinstance(value, str | int):
+        return value
+    raise ValueError(f"expected text, a whole number, or true or false, found {shown(value)}")
+
+
+Port = Annotated[Annotated[int, Field(ge=1, le=65535)] | Literal["auto"], BeforeValidator(_port)]
+Setting = Annotated[str | int | bool, BeforeValidator(_setting)]
+
+
+# --- components of the process target ---------------------------------------------------------------------
 
 
 class Ready(Model):
     """How to tell that a component has started."""
 
-    http: str | None = Field(default=None, pattern=r"^/")
+    http: str | None = Field(default=None, pattern=PATH_PATTERN)
     """A path that must answer 200; without it an accepted TCP connection counts."""
     within: PositiveDuration = 20.0
     """A component that is not ready by then has failed to start."""
@@ -32,7 +62,7 @@ class Ready(Model):
 class _ProcessComponent(Model):
     tier: int | None = Field(default=None, ge=1, le=4)
     """Service tier, 1 (critical) to 4."""
-    port: Port | Literal["auto"] = "auto"
+    port: Port = "auto"
     """The port on 127.0.0.1; `auto` finds a free one at `env up` and keeps it while the environment lives."""
     after: tuple[Name, ...] = ()
     """Components that are started before this one."""
@@ -51,7 +81,7 @@ class PostgresqlSettings(Model):
     """Archive the write-ahead log continuously, so that later drills can restore to a point in time."""
     base_backup: bool = True
     """Take a base backup at `env up`."""
-    settings: dict[str, str | int | bool] = {}
+    settings: dict[str, Setting] = {}
     """Further lines of postgresql.conf."""
 
 
@@ -88,17 +118,31 @@ class CommandComponent(_ProcessComponent):
     """Environment variables. `${port}` is its own port, `${database.url}` another component's address."""
 
 
-_COMPONENT = ByVerb(PostgresqlComponent, ValkeyComponent, CommandComponent)
-ProcessComponent = Annotated[
+ProcessComponent = PostgresqlComponent | ValkeyComponent | CommandComponent
+
+
+class FakeComponent(Model):
+    """A component of the target `fake`, which is made of nothing."""
+
+    verb: ClassVar[str] = "fake"
+    fake: dict[str, str]
+    """Notes for people."""
+    tier: int | None = Field(default=None, ge=1, le=4)
+    after: tuple[Name, ...] = ()
+
+
+_COMPONENT = ByVerb(PostgresqlComponent, ValkeyComponent, CommandComponent, FakeComponent)
+Component = Annotated[
     Annotated[PostgresqlComponent, Tag("PostgresqlComponent")]
     | Annotated[ValkeyComponent, Tag("ValkeyComponent")]
-    | Annotated[CommandComponent, Tag("CommandComponent")],
+    | Annotated[CommandComponent, Tag("CommandComponent")]
+    | Annotated[FakeComponent, Tag("FakeComponent")],
     _COMPONENT.discriminator,
     _COMPONENT.exactly_one,
 ]
 
 
-# --- probes, canary, detector ---------------------------------------------------------------------------------
+# --- probes, canary, detector -----------------------------------------------------------------------------
 
 
 class _Probe(Model):
@@ -122,13 +166,19 @@ class HttpProbe(_Probe):
     """A request to a component."""
 
     verb: ClassVar[str] = "http"
-    http: str = Field(pattern=r"^(GET|POST|PUT|PATCH|DELETE|HEAD) /")
+    http: str = Field(pattern=REQUEST_PATTERN)
     """Method and path, such as `POST /reservations`."""
     body: dict[str, Any] | None = None
     """Sent as JSON. `${key}` is unique for each sample, `${today}` the UTC date."""
     headers: dict[str, str] = {}
     """`${env:NAME}` is read from the environment and never written to evidence."""
     expect: HttpExpect = HttpExpect()
+
+    @field_validator("body")
+    @classmethod
+    def _references_are_known(cls, body: dict[str, Any] | None) -> dict[str, Any] | None:
+        _refuse_references(body, ("key", "today"))
+        return body
 
 
 class SqlProbe(_Probe):
@@ -148,14 +198,34 @@ class TcpProbe(_Probe):
     """Text that the answer must contain."""
 
 
-_PROBE = ByVerb(HttpProbe, SqlProbe, TcpProbe)
+class StateProbe(_Probe):
+    """Whether a component of the target `fake` is in a state."""
+
+    verb: ClassVar[str] = "state"
+    state: Literal["up", "down", "paused"]
+
+
+AnyProbe = HttpProbe | SqlProbe | TcpProbe | StateProbe
+_PROBE = ByVerb(HttpProbe, SqlProbe, TcpProbe, StateProbe)
 Probe = Annotated[
     Annotated[HttpProbe, Tag("HttpProbe")]
     | Annotated[SqlProbe, Tag("SqlProbe")]
-    | Annotated[TcpProbe, Tag("TcpProbe")],
+    | Annotated[TcpProbe, Tag("TcpProbe")]
+    | Annotated[StateProbe, Tag("StateProbe")],
     _PROBE.discriminator,
     _PROBE.exactly_one,
 ]
+
+
+_BELONGS: dict[str, dict[str, tuple[Any, ...]]] = {
+    "process": {
+        "components": (PostgresqlComponent, ValkeyComponent, CommandComponent),
+        "probes": (HttpProbe, SqlProbe, TcpProbe),
+    },
+    "fake": {"components": (FakeComponent,), "probes": (StateProbe,)},
+}
+_DETECTS = {"process": "embedded", "fake": "fake"}
+_ANSWERS = {"http": "command", "sql": "postgresql"}
 
 
 class CanaryFind(Model):
@@ -166,6 +236,12 @@ class CanaryFind(Model):
     """Returns the keys that are there, one a row. `${prefix}` is what this drill's keys begin with."""
     timeout: PositiveDuration = 30.0
 
+    @field_validator("sql")
+    @classmethod
+    def _references_are_known(cls, sql: str) -> str:
+        _refuse_references(sql, ("prefix",))
+        return sql
+
 
 class Canary(Model):
     """A writer of sequence-numbered, acknowledged records: what is missing afterwards is the data loss."""
@@ -174,6 +250,27 @@ class Canary(Model):
     """One record; its body must carry `${key}`. An expected answer is the acknowledgement."""
     find: CanaryFind
 
+    @field_validator("write")
+    @classmethod
+    def _records_can_be_told_apart(cls, write: HttpProbe) -> HttpProbe:
+        if "key" not in _references(write.body):
+            raise Misfit((("body",), "must carry ${key}, which tells the records apart"))
+        return write
+
+
+def _references(value: Any) -> set[str]:
+    """Names that stand as `${name}` in any text of `value`."""
+    if isinstance(value, dict | tuple | list):
+        inner = value.values() if isinstance(value, dict) else value
+        return {name for part in inner for name in _references(part)}
+    return set(REFERENCE.findall(value)) if isinstance(value, str) else set()
+
+
+def _refuse_references(value: Any, known: tuple[str, ...]) -> None:
+    for name in sorted(_references(value) - set(known)):
+        names = " and ".join(f"${{{name}}}" for name in known)
+        raise ValueError(f"${{{name}}} is not known here; expected {names}")
+
 
 class Scrape(Model):
     """One target that the embedded detector scrapes."""
@@ -181,13 +278,12 @@ class Scrape(Model):
     job: Text
     """The `job` label."""
     component: Name
-    path: str = Field(default="/metrics", pattern=r"^/")
+    path: str = Field(default="/metrics", pattern=PATH_PATTERN)
 
 
 class EmbeddedDetector(Model):
     """Scrapes metrics itself and evaluates a standard Prometheus rules file."""
 
-    verb: ClassVar[str] = "embedded"
     kind: Literal["embedded"]
     rules: Text
     """Path of the rules file, relative to the project."""
@@ -196,16 +292,28 @@ class EmbeddedDetector(Model):
     scrape: tuple[Scrape, ...] = Field(min_length=1)
 
 
+class FakeDetector(Model):
+    """Of the target `fake`: one alert, which fires while a component is not up."""
+
+    kind: Literal["fake"]
+    alert: AlertName
+    watches: Name
+    """The component."""
+
+
+DetectorSettings = Annotated[EmbeddedDetector | FakeDetector, Field(discriminator="kind")]
+
+
 class Environment(Model):
     """One environment file."""
 
     environment: Name
     """The environment's name, equal to its file name."""
-    target: Literal["process"]
+    target: Literal["process", "fake"]
     description: str = ""
-    components: dict[Name, ProcessComponent] = Field(min_length=1)
+    components: dict[Name, Component] = Field(min_length=1)
     probes: dict[Name, Probe] = Field(min_length=1)
-    detector: EmbeddedDetector
+    detector: DetectorSettings
     canary: Canary | None = None
     drills: Literal["allowed", "refused"] = "refused"
     """Must say `allowed`; otherwise every drill here is refused."""
@@ -217,34 +325,76 @@ class Environment(Model):
         return components
 
     @model_validator(mode="after")
-    def _names_are_known(self) -> Environment:
-        asked = [(f"probes.{name}", probe.component) for name, probe in self.probes.items()]
-        asked += [("detector.scrape", scrape.component) for scrape in self.detector.scrape]
-        if self.canary is not None:
-            asked += [("canary.write", self.canary.write.component)]
-            asked += [("canary.find", self.canary.find.component)]
-        for field, component in asked:
-            if component not in self.components:
-                known = ", ".join(self.components)
-                raise ValueError(f"{field}: no component {component!r}; components here: {known}")
+    def _parts_fit_together(self) -> Environment:
+        problems = (*self._of_another_target(), *self._unknown_components(), *self._wrong_components())
+        if problems:
+            raise Misfit(*problems)
         return self
+
+    def _of_another_target(self) -> Iterator[tuple[Location, str]]:
+        """Parts that this target does not have."""
+        parts: dict[str, dict[str, Any]] = {"components": self.components, "probes": self.probes}
+        for what, named in parts.items():
+            kinds = _BELONGS[self.target][what]
+            for name, part in named.items():
+                if not isinstance(part, kinds):
+                    fitting = ", ".join(kind.verb for kind in kinds)
+                    yield (what, name), f"is of {part.verb}; target {self.target} has {what} of {fitting}"
+        fitting = _DETECTS[self.target]
+        if self.detector.kind != fitting:
+            message = f"{self.detector.kind!r} is not for target {self.target}; expected {fitting!r}"
+            yield ("detector", "kind"), message
+
+    def _unknown_components(self) -> Iterator[tuple[Location, str]]:
+        known = ", ".join(self.components)
+        for field, component in self._asked():
+            if component not in self.components:
+                yield field, f"no component {component!r}; components here: {known}"
+
+    def _asked(self) -> Iterator[tuple[Location, str]]:
+        """Where a component is named, and which."""
+        for name, probe in self.probes.items():
+            yield ("probes", name, "component"), probe.component
+        if isinstance(self.detector, EmbeddedDetector):
+            for index, scrape in enumerate(self.detector.scrape):
+                yield ("detector", "scrape", index, "component"), scrape.component
+        else:
+            yield ("detector", "watches"), self.detector.watches
+        if self.canary is not None:
+            yield ("canary", "write", "component"), self.canary.write.component
+            yield ("canary", "find", "component"), self.canary.find.component
+
+    def _wrong_components(self) -> Iterator[tuple[Location, str]]:
+        """Questions that their component cannot answer."""
+        asked: list[tuple[Location, str, str]] = [
+            (("probes", name), probe.verb, probe.component) for name, probe in self.probes.items()
+        ]
+        if self.canary is not None:
+            asked += [(("canary", "write"), "http", self.canary.write.component)]
+            asked += [(("canary", "find"), "sql", self.canary.find.component)]
+        for field, verb, name in asked:
+            component = self.components.get(name)
+            right = _ANSWERS.get(verb)
+            if component is not None and right is not None and component.verb not in (right, "fake"):
+                message = f"{name!r} is a {component.verb}; {verb} asks a component of {right}"
+                yield (*field, "component"), message
 
 
 def start_order(components: dict[str, Any]) -> tuple[str, ...]:
     """Names of components, each behind those it comes `after`.
 
     Raises:
-        ValueError: an unknown name, or a circle.
+        Misfit: an unknown name, or a circle.
     """
     order: list[str] = []
 
     def visit(name: str, path: tuple[str, ...]) -> None:
         if name in path:
-            raise ValueError(f"'after' goes in a circle: {' -> '.join((*path, name))}")
+            circle = " -> ".join((*path[path.index(name) :], name))
+            raise Misfit(((path[-1], "after"), f"goes in a circle: {circle}"))
         if name not in components:
-            raise ValueError(
-                f"{path[-1]}.after: no component {name!r}; components here: {', '.join(components)}"
-            )
+            message = f"no component {name!r}; components here: {', '.join(components)}"
+            raise Misfit(((path[-1], "after"), message))
         if name not in order:
             for earlier in components[name].after:
                 visit(earlier, (*path, name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from decimal import Decimal
 from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import (
@@ -18,21 +19,35 @@ from pydantic import (
 )
 
 from gameday.errors import InvalidFile, Problem
-from gameday.files import Document, Location
+from gameday.files import Document, Location, dotted
 
-_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d|w))+")
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d|w))+")
+_DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|w)")
+MAX_DURATION_S = 366 * 86_400.0
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
+ALERT_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.-]{0,127}$"
+PATH_PATTERN = r"^/"
+REQUEST_PATTERN = r"^(GET|POST|PUT|PATCH|DELETE|HEAD) /"
+_RIGHT = {
+    NAME_PATTERN: "is not a name; expected lower-case letters, digits and hyphens, such as database-down",
+    ALERT_PATTERN: "is not the name of an alert; expected letters, digits, '_', '.' and '-', such as api_down",
+    PATH_PATTERN: "is not a path; expected one that begins with '/', such as /health",
+    REQUEST_PATTERN: "is not a request; expected GET, POST, PUT, PATCH, DELETE or HEAD and a path, such as GET /health",
+}
 
 
 def parse_duration_s(text: object) -> float:
     """Seconds of `100ms`, `90s`, `15m`, `1h30m`. Numbers without a unit are refused: 15 could be anything."""
-    if isinstance(text, str) and _DURATION.fullmatch(text):
-        return sum(float(number) * _UNITS_S[unit] for number, unit in _DURATION_PART.findall(text))
-    raise ValueError(
-        f"{text!r} is not a duration; expected a number with a unit such as 100ms, 30s, 15m or 1h30m"
-    )
+    if not isinstance(text, str) or not _DURATION.fullmatch(text):
+        raise ValueError(
+            f"{shown(text)} is not a duration; expected a number with a unit such as 100ms, 30s, 15m or 1h30m"
+        )
+    parts = _DURATION_PART.findall(text)
+    seconds = float(sum((Decimal(number) * _UNITS_MS[unit] for number, unit in parts), Decimal(0)) / 1000)
+    if seconds > MAX_DURATION_S:
+        raise ValueError(f"{shown(text)} is longer than a year")
+    return seconds
 
 
 def format_duration(seconds: float) -> str:
@@ -46,30 +61,45 @@ def format_duration(seconds: float) -> str:
     return "".join(f"{n}{unit}" for n, unit in ((hours, "h"), (minutes, "m"), (left, "s")) if n) or "0s"
 
 
-def _duration(value: object) -> float:
-    # a float comes only from our own code (`model_copy`, tests); files give text
-    return value if isinstance(value, float) else parse_duration_s(value)
+def exact_duration(seconds: float) -> str:
+    """Like `format_duration`, but never rounded: for files that are read again."""
+    short = format_duration(seconds)
+    return short if parse_duration_s(short) == seconds else f"{Decimal(repr(seconds)):f}s"
+
+
+def shown(value: object) -> str:
+    """What a field holds, in the words of the file, and never longer than a line."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return "a list"
+    if isinstance(value, dict):
+        return "a mapping"
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"
 
 
 def _positive(value: object) -> float:
-    seconds = _duration(value)
+    seconds = parse_duration_s(value)
     if seconds <= 0:
-        raise ValueError(f"{value!r} is not longer than zero")
+        raise ValueError(f"{shown(value)} is not longer than zero")
     return seconds
 
 
 _DURATION_SCHEMA = {
     "type": "string",
-    "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d|w))+$",
+    "pattern": r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d|w))+$",
     "examples": ["100ms", "30s", "15m", "1h30m"],
     "description": "A duration: a number with a unit (ms, s, m, h, d, w).",
 }
 
-_AS_TEXT = PlainSerializer(format_duration, return_type=str, when_used="json")
-Duration = Annotated[float, BeforeValidator(_duration), WithJsonSchema(_DURATION_SCHEMA), _AS_TEXT]
+_AS_TEXT = PlainSerializer(exact_duration, return_type=str, when_used="json")
+Duration = Annotated[float, BeforeValidator(parse_duration_s), WithJsonSchema(_DURATION_SCHEMA), _AS_TEXT]
 PositiveDuration = Annotated[float, BeforeValidator(_positive), WithJsonSchema(_DURATION_SCHEMA), _AS_TEXT]
 Name = Annotated[str, Field(pattern=NAME_PATTERN, description="Lower-case letters, digits and hyphens.")]
-AlertName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,127}$")]
+AlertName = Annotated[str, Field(pattern=ALERT_PATTERN)]
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 
 
@@ -88,6 +118,7 @@ class ByVerb:
 
     def __init__(self, *kinds: type[BaseModel]) -> None:
         self.verbs = {str(kind.verb): kind.__name__ for kind in kinds}  # type: ignore[attr-defined]
+        self._fields = {name for kind in kinds for name in kind.model_fields}
         self.discriminator = Discriminator(self._tag)
         self.exactly_one = BeforeValidator(self._check)
 
@@ -101,11 +132,28 @@ class ByVerb:
             return value
         found = [verb for verb in self.verbs if isinstance(value, dict) and verb in value]
         if len(found) != 1:
-            what = " and ".join(found) or (
-                ", ".join(map(str, value)) if isinstance(value, dict) else repr(value)
+            raise ValueError(
+                f"expected exactly one of {', '.join(self.verbs)}; found {self._instead(found, value)}"
             )
-            raise ValueError(f"expected exactly one of {', '.join(self.verbs)}; found {what or 'nothing'}")
         return value
+
+    def _instead(self, found: list[str], value: Any) -> str:
+        """The verbs that stand there, or what may have been meant as one."""
+        if found or not isinstance(value, dict):
+            return " and ".join(found) or shown(value)
+        strange = [name for name in value if name not in self._fields]
+        return ", ".join(strange or value) or "nothing"
+
+
+class Misfit(ValueError):
+    """Fields that are right alone and wrong together, for validators of whole models.
+
+    Each problem is a location, relative to the model, and what would be right there.
+    """
+
+    def __init__(self, *problems: tuple[Location, str]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(f"{dotted(location)}: {message}" for location, message in problems))
 
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -133,20 +181,30 @@ def validate(model: type[ModelT], document: Document) -> ModelT:
     """The document as a value of `model`.
 
     Raises:
-        InvalidFile: with one problem for each field that is wrong: file, line, field, what would be right.
+        InvalidFile: with one problem for each field that is wrong, in the order of the file: file, line, field,
+            what would be right.
     """
     if not isinstance(document.value, dict):
-        kind = type(document.value).__name__
-        raise InvalidFile([document.problem((), f"expected a mapping of fields, found {kind}")])
+        raise InvalidFile(
+            [document.problem((), f"expected a mapping of fields, found {shown(document.value)}")]
+        )
     try:
         return parse(model, document.value)
     except ValidationError as error:
-        raise InvalidFile([_problem(model, document, details) for details in error.errors()]) from error
+        problems = [problem for details in error.errors() for problem in _problems(model, document, details)]
+        raise InvalidFile(sorted(problems, key=lambda problem: problem.line)) from error
 
 
-def _problem(model: type[BaseModel], document: Document, details: Any) -> Problem:
-    location = _present(document.value, details["loc"])
-    return document.problem(location, _message(model, document, location, details))
+def _problems(model: type[BaseModel], document: Document, details: Any) -> list[Problem]:
+    kind, context, loc = details["type"], details.get("ctx", {}), details["loc"]
+    location = _present(document.value, loc)
+    if isinstance(context.get("error"), Misfit):
+        return [document.problem(location + inner, message) for inner, message in context["error"].problems]
+    if kind == "too_short" and details["input"]:
+        return []  # it has entries; what is wrong with them is said where they stand
+    if kind.startswith("union_tag"):
+        location += (context["discriminator"].strip("'"),)
+    return [document.problem(location, _message(model, location, details))]
 
 
 def _present(value: Any, loc: Location) -> Location:
@@ -154,7 +212,7 @@ def _present(value: Any, loc: Location) -> Location:
     result: list[str | int] = []
     for position, part in enumerate(loc):
         last = position == len(loc) - 1
-        if isinstance(value, dict) and (part in value or last):
+        if isinstance(value, dict) and (part in value or (last and part != "[key]")):
             result.append(part)
             value = value.get(part)
         elif isinstance(value, list) and isinstance(part, int) and part < len(value):
@@ -163,36 +221,53 @@ def _present(value: Any, loc: Location) -> Location:
     return tuple(result)
 
 
-def _message(model: type[BaseModel], document: Document, location: Location, details: Any) -> str:
+def _message(model: type[BaseModel], location: Location, details: Any) -> str:
     kind, context = details["type"], details.get("ctx", {})
     given = details.get("input")
     if kind == "extra_forbidden":
         return _unknown_field(_known_fields(model, details["loc"][:-1]), str(location[-1]))
-    simple = {
-        "missing": "is required and absent",
-        "string_type": f"expected text, found {given!r}",
-        "int_type": f"expected a whole number, found {given!r}",
-        "int_parsing": f"expected a whole number, found {given!r}",
-        "int_from_float": f"expected a whole number, found {given!r}",
-        "bool_type": f"expected true or false, found {given!r}",
-        "bool_parsing": f"expected true or false, found {given!r}",
-        "tuple_type": f"expected a list, found {given!r}",
-        "list_type": f"expected a list, found {given!r}",
-        "dict_type": f"expected a mapping of names, found {given!r}",
-        "model_type": f"expected a mapping of fields, found {given!r}",
-        "string_too_short": "must not be empty",
-        "too_short": "must have at least one entry",
-    }
-    if kind in simple:
-        return simple[kind]
-    if kind == "literal_error":
-        return f"{given!r} is not allowed; expected {context['expected']}"
-    if kind == "string_pattern_mismatch" and context["pattern"] == NAME_PATTERN:
-        return (
-            f"{given!r} is not a name; expected lower-case letters, digits and hyphens, such as database-down"
-        )
-    message = str(details["msg"])
-    return message.removeprefix("Value error, ")
+    if kind in _EXPECTED:
+        return f"expected {_EXPECTED[kind]}, found {shown(given)}"
+    if kind in _BOUNDS:
+        words, name = _BOUNDS[kind]
+        if isinstance(given, float):  # the only fractions in files are durations
+            return f"expected {words} {exact_duration(context[name])}, found {exact_duration(given)}"
+        return f"expected {words} {context[name]}, found {shown(given)}"
+    match kind:
+        case "missing" | "union_tag_not_found":
+            return "is required and absent"
+        case "string_too_short":
+            return "must not be empty"
+        case "too_short":
+            return "must have at least one entry"
+        case "string_too_long":
+            return f"expected at most {context['max_length']} characters, found {len(str(given))}"
+        case "too_long":
+            return f"expected at most {context['max_length']} entries, found {context['actual_length']}"
+        case "literal_error":
+            return f"{shown(given)} is not allowed; expected {context['expected']}"
+        case "union_tag_invalid":
+            expected = context["expected_tags"].replace(", ", " or ")
+            return f"{context['tag']!r} is not allowed; expected {expected}"
+        case "string_pattern_mismatch" if context["pattern"] in _RIGHT:
+            return f"{shown(given)} {_RIGHT[context['pattern']]}"
+    return str(details["msg"]).removeprefix("Value error, ")
+
+
+_EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a mapping of names",
+    "model_type": "a mapping of fields",
+    "model_attributes_type": "a mapping of fields",
+}
+_BOUNDS = {"greater_than_equal": ("at least", "ge"), "less_than_equal": ("at most", "le")}
 
 
 def _unknown_field(known: list[str], given: str) -> str:

@@ -7,6 +7,7 @@ exhaust the stack through nesting; both are refused here before anything is buil
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,17 @@ MAX_BYTES = 1_048_576
 MAX_DEPTH = 32
 MAX_ALIASES = 50
 MAX_NODES = 20_000
+MAX_DIGITS = (
+    18  # a whole number beyond 64 bits is a mistake, and beyond 4300 digits Python refuses to print it
+)
 
 Location = tuple[str | int, ...]
+
+_CORE = "tag:yaml.org,2002:"
+_TAGS = frozenset(
+    f"{_CORE}{kind}" for kind in ("null", "bool", "int", "float", "str", "timestamp", "value", "seq", "map")
+)
+_NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
 
 # libyaml's parser where the wheel has it: ten times as fast, the same grammar
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -76,10 +86,13 @@ def parse_yaml(text: str, path: Path, first_line: int = 1) -> Document:
         mark = error.problem_mark or error.context_mark
         line = first_line + (mark.line if mark else 0)
         what = " ".join(part for part in (error.context, error.problem) if part)
+        if mark and text.splitlines()[mark.line : mark.line + 1] and _starts_with_tab(text, mark.line):
+            what = "a tab cannot indent; use spaces"
         raise InvalidFile([Problem(path, line, "", f"not valid YAML: {what}")]) from error
     except yaml.YAMLError as error:
         message = str(error).splitlines()[0]
-        raise InvalidFile([Problem(path, first_line, "", f"not valid YAML: {message}")]) from error
+        line = first_line + text[: getattr(error, "position", 0)].count("\n")
+        raise InvalidFile([Problem(path, line, "", f"not valid YAML: {message}")]) from error
     if node is None:
         raise InvalidFile([Problem(path, first_line, "", "the file is empty; expected a mapping of fields")])
     builder = _Builder(path, first_line)
@@ -94,18 +107,25 @@ def read_text(path: Path, expected: str = "a YAML file") -> str:
         InvalidFile: not readable, not UTF-8, a folder, or too large.
     """
     try:
-        size = path.stat().st_size
         if path.is_dir():
             raise InvalidFile([Problem(path, 1, "", f"is a folder; expected {expected}")])
-        if size > MAX_BYTES:
-            message = f"{size} bytes; at most {MAX_BYTES} are read"
-            raise InvalidFile([Problem(path, 1, "", message)])
-        return path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)  # bounded here: a device or a pipe does not tell its size
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise InvalidFile([Problem(path, 1, "", f"cannot be read: {reason}")]) from error
+    if len(content) > MAX_BYTES:
+        raise InvalidFile([Problem(path, 1, "", f"is larger than the {MAX_BYTES} bytes that are read")])
+    try:
+        return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
-        raise InvalidFile([Problem(path, 1, "", f"not UTF-8 text: byte {error.start} is invalid")]) from error
+        line = content[: error.start].count(b"\n") + 1
+        message = f"not UTF-8 text: byte {error.start} is invalid"
+        raise InvalidFile([Problem(path, line, "", message)]) from error
+
+
+def _starts_with_tab(text: str, line: int) -> bool:
+    return "\t" in re.match(r"\s*", text.splitlines()[line])[0]  # type: ignore[index]
 
 
 def _check_limits(text: str, path: Path, first_line: int) -> None:
@@ -136,9 +156,16 @@ class _Builder:
 
     def build(self, node: Node, location: Location) -> Any:
         self._count += 1
-        if self._count > MAX_NODES or len(location) > MAX_DEPTH:
-            raise self._invalid(node, location, f"more than {MAX_NODES} values after expanding aliases")
+        if self._count > MAX_NODES:
+            message = f"more than {MAX_NODES} values after expanding aliases"
+            raise self._beyond(location, message)
+        if len(location) > MAX_DEPTH:
+            message = f"nested deeper than {MAX_DEPTH} levels after expanding aliases"
+            raise self._beyond(location, message)
         self.lines.setdefault(location, self._line(node))
+        if node.tag not in _TAGS:
+            tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+            raise self._invalid(node, location, f"the tag {tag} is not allowed; expected plain data")
         if isinstance(node, MappingNode):
             return self._mapping(node, location)
         if isinstance(node, SequenceNode):
@@ -149,10 +176,10 @@ class _Builder:
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key = key_node.value
-            if not isinstance(key_node, ScalarNode) or key_node.tag == "tag:yaml.org,2002:merge":
-                raise self._invalid(
-                    key_node, location, "expected a plain text key (no merge, list or mapping)"
-                )
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                raise self._invalid(key_node, location, "'<<' does not merge here; write the fields out")
+            if not isinstance(key_node, ScalarNode) or key_node.tag not in _TAGS:
+                raise self._invalid(key_node, location, "expected a plain text key")
             inner = (*location, key)
             if key in result:
                 first = self.lines[inner]
@@ -162,16 +189,32 @@ class _Builder:
         return result
 
     def _scalar(self, node: Node, location: Location) -> Any:
-        if node.tag in ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:binary"):
-            return node.value  # dates stay text: a field that wants a date parses it itself
+        number = node.tag in (f"{_CORE}int", f"{_CORE}float")
+        if node.tag in (f"{_CORE}timestamp", f"{_CORE}value") or (number and ":" in node.value):
+            return (
+                node.value
+            )  # dates and times such as 1:30 stay text: a field that wants one parses it itself
+        if number and len(node.value) > MAX_DIGITS + 8:
+            raise self._invalid(node, location, f"a number of more than {MAX_DIGITS} digits")
         try:
-            return self._scalars.construct_object(node)  # type: ignore[no-untyped-call]
-        except (ConstructorError, ValueError) as error:
-            reason = error.problem if isinstance(error, ConstructorError) else str(error)
-            raise self._invalid(node, location, f"not plain data: {reason}") from error
+            value = self._scalars.construct_object(node)
+        except (ConstructorError, ValueError, KeyError) as error:
+            raise self._invalid(node, location, f"not plain data: {node.value[:80]!r}") from error
+        if isinstance(value, int) and abs(value) >= 10**MAX_DIGITS:
+            raise self._invalid(node, location, f"a number of more than {MAX_DIGITS} digits")
+        if isinstance(value, str) and _NOT_TEXT.search(value):
+            raise self._invalid(
+                node, location, "contains a character that no text may have (NUL or half of a pair)"
+            )
+        return value
 
     def _line(self, node: Node) -> int:
         return self.first_line + int(node.start_mark.line)
+
+    def _beyond(self, location: Location, message: str) -> InvalidFile:
+        """Of the field at the top in which it happened: what is inside may stand elsewhere, and be endless."""
+        top = location[:1]
+        return InvalidFile([Problem(self.path, self.lines.get(top, self.first_line), dotted(top), message)])
 
     def _invalid(self, node: Node, location: Location, message: str) -> InvalidFile:
         return InvalidFile([Problem(self.path, self._line(node), dotted(location), message)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,7 +54,7 @@ class DrillLock:
         }
         temporary = self._note.with_suffix(".tmp")
         temporary.write_text(json.dumps(note), encoding="utf-8")
-        os.replace(temporary, self._note)
+        temporary.replace(self._note)
 
     def release(self) -> None:
         if self._lock.is_locked:

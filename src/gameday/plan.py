@@ -8,7 +8,7 @@ from gameday.fields import format_duration
 from gameday.scenario import Scenario
 from gameday.timeline import Phase
 
-STEADY_FOR_S = 1.0
+STEADY_MAX_S = 1.0
 PREFLIGHT_S = 30.0
 APPLY_S = 20.0
 GIVE_UP_S = 2.0
@@ -31,6 +31,8 @@ class Plan:
     """All phases of one drill, in order."""
 
     phases: tuple[PhasePlan, ...]
+    steady_for_s: float
+    """How long the steady state must hold before anything is touched: as long as a recovery, at most 1 s."""
 
     def budget_s(self, phase: Phase) -> float:
         return next(entry.budget_s for entry in self.phases if entry.phase is phase)
@@ -69,7 +71,7 @@ def plan(scenario: Scenario) -> Plan:
         (Phase.UNDO, "put everything back, last in first out; prove that nothing is left", UNDO_S),
         (Phase.JUDGE, "judge the timeline and write the reports", GRACE_S),
     )
-    return Plan(tuple(PhasePlan(*entry) for entry in entries))
+    return Plan(tuple(PhasePlan(*entry) for entry in entries), min(STEADY_MAX_S, recovered.stable_for))
 
 
 def describe_fault(scenario: Scenario) -> str:

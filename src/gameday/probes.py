@@ -14,12 +14,15 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
 from gameday.clock import Instant
-from gameday.environment import REFERENCE, HttpProbe, SqlProbe, TcpProbe
+from gameday.environment import REFERENCE, AnyProbe, HttpProbe, SqlProbe, StateProbe, TcpProbe
 from gameday.errors import UsageError
-from gameday.targets.base import Address
+from gameday.targets.base import Address, Running
+from gameday.targets.fake import read_states
 
 if TYPE_CHECKING:
     import httpx
@@ -59,7 +62,7 @@ class Sampler:
     def __init__(
         self,
         name: str,
-        probe: HttpProbe | SqlProbe | TcpProbe,
+        probe: AnyProbe,
         address: Address,
         prefix: str,
         on_answer: OnAnswer,
@@ -114,7 +117,7 @@ class Sampler:
                 self._on_answer(task.result())
 
 
-def open_asker(probe: HttpProbe | SqlProbe | TcpProbe, address: Address) -> Asker:
+def open_asker(probe: AnyProbe, address: Address) -> Asker:
     match probe:
         case HttpProbe():
             return _HttpAsker(probe, address)
@@ -122,6 +125,8 @@ def open_asker(probe: HttpProbe | SqlProbe | TcpProbe, address: Address) -> Aske
             return _SqlAsker(probe.sql, address.url, probe.timeout)
         case TcpProbe():
             return _TcpAsker(probe, address)
+        case StateProbe():
+            return _StateAsker(probe, address)
 
 
 class _HttpAsker:
@@ -229,6 +234,22 @@ class _TcpAsker:
         return None
 
 
+class _StateAsker:
+    """Reads the file of a fake target."""
+
+    def __init__(self, probe: StateProbe, address: Address) -> None:
+        self._probe = probe
+        self._path = Path(urlsplit(address.url).path)
+
+    async def ask(self, key: str) -> tuple[bool, str]:
+        del key
+        state = read_states(self._path).get(self._probe.component, Running.DOWN)
+        return state.value == self._probe.state, state.value
+
+    async def close(self) -> None:
+        return None
+
+
 def fill(value: Any, values: Mapping[str, str]) -> Any:
     """`value` with `${name}` replaced in all its texts.
 
@@ -239,7 +260,7 @@ def fill(value: Any, values: Mapping[str, str]) -> Any:
         return REFERENCE.sub(lambda match: _known(match.group(1), values), value)
     if isinstance(value, dict):
         return {key: fill(inner, values) for key, inner in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [fill(inner, values) for inner in value]
     return value
 

@@ -57,7 +57,7 @@ class Safeguard:
         """Revert all that is pending, prove that nothing is left, and let the switch go."""
         if self._log is None:
             return True
-        ok, detail = await revert_and_prove(self._log, target, self._timeline, "runner")
+        ok, _ = await revert_and_prove(self._log, target, self._timeline, "runner")
         if self._switch is not None:
             await asyncio.to_thread(self._switch.disarm)
             self._switch = None

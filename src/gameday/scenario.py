@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, Tag, field_validator
 
 from gameday.errors import InvalidFile
-from gameday.fields import AlertName, ByVerb, Model, Name, PositiveDuration, Text, validate
+from gameday.fields import AlertName, ByVerb, Misfit, Model, Name, PositiveDuration, Text, validate
 from gameday.files import load_yaml
 
 Severity = Literal["SEV1", "SEV2", "SEV3", "SEV4"]
@@ -97,8 +97,8 @@ class Objectives(Model):
 
     rto: PositiveDuration
     """Recovery time objective, from the fault's effect to recovery."""
-    rpo: PositiveDuration
-    """Recovery point objective: how old the oldest lost record may be."""
+    rpo: PositiveDuration | None = None
+    """Recovery point objective: how old the oldest lost record may be. Absent: this scenario loses no data."""
 
 
 class Safety(Model):
@@ -139,10 +139,11 @@ class Scenario(Model):
     def _ttl_outlives_the_budgets(cls, safety: Safety, info: Any) -> Safety:
         objectives = info.data.get("objectives")
         if objectives is not None and safety.ttl < objectives.rto:
-            raise ValueError(
-                "ttl is shorter than objectives.rto: the dead-man switch would end the fault before the "
+            message = (
+                "is shorter than objectives.rto: the dead-man switch would end the fault before the "
                 "runbook's time is up"
             )
+            raise Misfit((("ttl",), message))
         return safety
 
     @property
@@ -156,7 +157,10 @@ class Scenario(Model):
             return self
 
         def divided(model: Any, *names: str) -> Any:
-            return model.model_copy(update={name: getattr(model, name) / speed for name in names})
+            values = {name: getattr(model, name) for name in names}
+            return model.model_copy(
+                update={name: value / speed for name, value in values.items() if value is not None}
+            )
 
         return self.model_copy(
             update={

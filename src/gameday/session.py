@@ -12,7 +12,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Self
 
 from gameday import __version__
 from gameday.canary import CanaryWriter
@@ -25,7 +25,7 @@ from gameday.evidence import Evidence
 from gameday.experiment import compile_experiment
 from gameday.journal import Undo, UndoLog
 from gameday.lock import DrillLock
-from gameday.plan import GIVE_UP_S, STEADY_FOR_S, plan
+from gameday.plan import GIVE_UP_S, plan
 from gameday.preflight import check_runbook, check_targets
 from gameday.probes import Answer, Sampler
 from gameday.project import Project
@@ -91,9 +91,9 @@ class Session:
             on_health=self._on_health,
         )
 
-    # --- opening and closing ------------------------------------------------------------------------------
+    # --- opening and closing -------------------------------------------------------------------------------
 
-    async def __aenter__(self) -> Session:
+    async def __aenter__(self) -> Self:
         experiment = compile_experiment(self.as_written, self.instance)
         evidence = Evidence.named(self.project.reports, self.scenario.scenario)
         self._lock.acquire(evidence.drill, self.scenario.scenario)
@@ -165,7 +165,7 @@ class Session:
             if not self.finished:
                 self.timeline.record(Kind.DETECTOR_HEALTH, ok=False, detail=str(error))
 
-    # --- what comes in from the watchers --------------------------------------------------------------------
+    # --- what comes in from the watchers -------------------------------------------------------------------
 
     def _answer_sink(self, name: str) -> Callable[[Answer], None]:
         def sink(answer: Answer) -> None:
@@ -215,7 +215,7 @@ class Session:
                 stable_for_s=self.scenario.recovered.stable_for,
             )
 
-    # --- waiting --------------------------------------------------------------------------------------------
+    # --- waiting -------------------------------------------------------------------------------------------
 
     async def until(self, condition: Callable[[], bool], deadline_ns: int) -> bool:
         """Wait until `condition`, looked at whenever something changed, or until the deadline."""
@@ -250,14 +250,14 @@ class Session:
             (alert for alert in self.detector.alerts() if alert.name == name and not alert.labels), None
         )
 
-    # --- the phases, in order -------------------------------------------------------------------------------
+    # --- the phases, in order ------------------------------------------------------------------------------
 
     async def holds(self, probe: str) -> bool:
         """Whether `probe` holds now; before anything was touched, whether it comes to hold steadily."""
         if self.timeline.phase is not Phase.PREFLIGHT:
             return bool(self.watchers.states[probe].ok)
         steady = await self.until(
-            lambda: self.watchers.held_for_s([probe]) >= STEADY_FOR_S,
+            lambda: self.watchers.held_for_s([probe]) >= self.plan.steady_for_s,
             _in(self.plan.budget_s(Phase.PREFLIGHT) / 2),
         )
         if not steady:
@@ -375,11 +375,12 @@ class Session:
         """Wait for the expected alert. Returns `firing`, `expired` or `unknown`."""
         expect = self.scenario.expect
         effective = self._need_effect()
+        since = (self._injecting or effective).at
         self._enter(Phase.DETECT)
 
         def fired() -> bool:
             events = self.timeline.timeline.all(Kind.ALERT_FIRING)
-            return any(event.data["alert"] == expect.alert and effective.at <= event.at for event in events)
+            return any(event.data["alert"] == expect.alert and since <= event.at for event in events)
 
         found = await self.until(fired, effective.at.plus(expect.fires_within).mono_ns)
         outcome = "firing" if found else "expired"

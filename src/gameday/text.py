@@ -44,10 +44,6 @@ def _kept_tab(found: re.Match[str]) -> str:
 
 
 def _visible(character: str) -> str:
-    """`␛` for ESC, `<U+202E>` for a bidirectional override, `�` for what is no character."""
+    """`<U+001B>` for ESC: in letters that every font has; `\ufffd` for what is no character at all."""
     code = ord(character)
-    if code < 0x20:
-        return chr(0x2400 + code)
-    if code == 0x7F:
-        return "␡"
     return "\ufffd" if code >= 0xD800 else f"<U+{code:04X}>"

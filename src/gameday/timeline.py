@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from gameday.clock import Instant
 from gameday.errors import InvalidFile, Problem
@@ -165,7 +165,7 @@ class TimelineWriter:
     def close(self) -> None:
         self._file.close()
 
-    def __enter__(self) -> TimelineWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

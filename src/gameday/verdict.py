@@ -91,7 +91,8 @@ class Verdict:
 
 def judge(timeline: Timeline, scenario: Scenario) -> Verdict:
     """Judge a drill. `scenario` must be at the drill's speed (`Scenario.at_speed`)."""
-    checks = tuple(check(timeline, scenario) for check in _CHECKS)
+    found = (check(timeline, scenario) for check in _CHECKS)
+    checks = tuple(check for check in found if check is not None)
     aborted = timeline.first(Kind.DRILL_ABORTED)
     reasons = [f"{check.title}: {check.detail}" for check in checks if check.result is not Result.MET]
     if aborted is not None:
@@ -123,7 +124,7 @@ def _outcome(checks: tuple[Check, ...], aborted: bool) -> Outcome:
     return Outcome.INCONCLUSIVE if Result.UNKNOWN in results else Outcome.PASS
 
 
-# --- intervals ------------------------------------------------------------------------------------------------
+# --- intervals ----------------------------------------------------------------------------------------------
 
 
 def intervals(timeline: Timeline, alert: str) -> dict[str, Measured]:
@@ -164,9 +165,9 @@ def _between(first: Event | None, last: Event | None) -> Measured | None:
 
 
 def _alert(timeline: Timeline, kind: Kind, alert: str) -> Event | None:
-    effective = timeline.first(Kind.FAULT_EFFECTIVE)
+    injecting = timeline.first(Kind.FAULT_INJECTING)
     return timeline.first(
-        kind, lambda event: event.data["alert"] == alert and (effective is None or effective.at <= event.at)
+        kind, lambda event: event.data["alert"] == alert and (injecting is None or injecting.at <= event.at)
     )
 
 
@@ -215,10 +216,10 @@ def _data_loss(timeline: Timeline) -> float | None:
     return float(accounted.data["oldest_missing_s"] or 0.0)
 
 
-# --- checks ---------------------------------------------------------------------------------------------------
+# --- checks -------------------------------------------------------------------------------------------------
 
 
-def _preflight(timeline: Timeline, scenario: Scenario) -> Check:
+def _preflight(timeline: Timeline, _scenario: Scenario) -> Check:
     title = "Preflight"
     failed = timeline.all(Kind.PREFLIGHT_CHECKED, lambda event: not event.data["ok"])
     if failed:
@@ -309,8 +310,10 @@ def _restored(timeline: Timeline, scenario: Scenario) -> Check:
     return Check("restored_by", title, Result.MET if by in allowed else Result.MISSED, detail)
 
 
-def _loss(timeline: Timeline, scenario: Scenario) -> Check:
+def _loss(timeline: Timeline, scenario: Scenario) -> Check | None:
     title, objective = "Data loss within RPO", scenario.objectives.rpo
+    if objective is None:
+        return None
     accounted = timeline.last(Kind.CANARY_ACCOUNTED)
     if accounted is None or not accounted.data["ok"]:
         why = "records were not accounted for" if accounted is None else str(accounted.data["detail"])
@@ -350,7 +353,7 @@ def _alert_resolved(timeline: Timeline, scenario: Scenario) -> Check:
     return Check("resolved", title, Result.MISSED, detail, None, objective)
 
 
-def _undone(timeline: Timeline, scenario: Scenario) -> Check:
+def _undone(timeline: Timeline, _scenario: Scenario) -> Check:
     title = "Everything was put back"
     recorded = {event.data["id"]: event for event in timeline.all(Kind.UNDO_RECORDED)}
     done = {event.data["id"] for event in timeline.all(Kind.UNDO_ENDED) if event.data["ok"]}
@@ -368,7 +371,7 @@ def _undone(timeline: Timeline, scenario: Scenario) -> Check:
     return Check("undone", title, Result.MET, f"{len(recorded)} reverted, nothing is left")
 
 
-_CHECKS: tuple[Callable[[Timeline, Scenario], Check], ...] = (
+_CHECKS: tuple[Callable[[Timeline, Scenario], Check | None], ...] = (
     _preflight,
     _effective,
     _detected,

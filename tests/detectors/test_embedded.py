@@ -19,7 +19,8 @@ from gameday.detectors.scrape import ScrapeTarget
 from gameday.detectors.watch import watch
 from gameday.errors import DetectorError, UsageError
 
-INTERVAL_S = 0.1
+# Long enough that a busy machine does not miss three ticks, which would be ill health.
+INTERVAL_S = 0.2
 INACTIVE, PENDING, FIRING, UNKNOWN = (
     AlertState.INACTIVE,
     AlertState.PENDING,
@@ -93,7 +94,7 @@ def summary(detector: Detector, name: str) -> Alert:
 
 def test_an_alert_goes_pending_fires_and_resolves(tmp_path: Path, metrics: MetricsServer) -> None:
     metrics.page = "redis_up 1\n"
-    detector, recorder = make(rule_set(tmp_path, redis="redis_up < 1 for 300ms"), metrics)
+    detector, recorder = make(rule_set(tmp_path, redis="redis_up < 1 for 600ms"), metrics)
     broken = Instant.now()
 
     async def body() -> None:
@@ -113,9 +114,9 @@ def test_an_alert_goes_pending_fires_and_resolves(tmp_path: Path, metrics: Metri
         "instance": f"127.0.0.1:{metrics.port}",
         "severity": "SEV2",
     }
-    assert 0 < pending.at - broken < 2 * INTERVAL_S + 0.1
-    assert firing.at - pending.at == pytest.approx(0.3, abs=0.05)
-    assert all(0 < t.resolution_s < 0.05 for t in recorder.transitions)
+    assert 0 < pending.at - broken < 3 * INTERVAL_S
+    assert 0.6 - 0.1 < firing.at - pending.at < 0.6 + 2 * INTERVAL_S
+    assert all(0 < t.resolution_s < INTERVAL_S for t in recorder.transitions)
 
 
 def test_everything_is_unknown_until_it_is_known(tmp_path: Path, metrics: MetricsServer) -> None:
@@ -134,9 +135,11 @@ def test_everything_is_unknown_until_it_is_known(tmp_path: Path, metrics: Metric
     assert {alert.state for alert in detector.alerts()} == {UNKNOWN}, "stopped"
 
 
-def test_a_first_answer_that_is_slow_is_waited_for(tmp_path: Path, metrics: MetricsServer) -> None:
-    metrics.page, metrics.delay_s = "redis_up 0\n", 0.2
-    detector, _ = make(rule_set(tmp_path, redis="redis_up < 1"), metrics, interval_s=0.5)
+def test_a_first_answer_that_is_slow_is_waited_for(
+    tmp_path: Path, metrics: MetricsServer, other_metrics: MetricsServer
+) -> None:
+    metrics.page, metrics.delay_s, other_metrics.page = "redis_up 0\n", 0.2, "other 1\n"
+    detector, _ = make(rule_set(tmp_path, redis="redis_up < 1"), metrics, other_metrics, interval_s=0.5)
 
     async def body() -> None:
         await until(lambda: detector.health().ok)
@@ -230,23 +233,29 @@ def test_ticks_do_not_drift(tmp_path: Path, metrics: MetricsServer) -> None:
     run(detector, body)
     steps = [(later - earlier) / 0.05 for earlier, later in itertools.pairwise(ticks)]
     assert all(abs(step - round(step)) < 1e-6 for step in steps), "always on the grid"
-    assert sum(round(step) == 1 for step in steps) >= len(steps) - 4, "hardly any missed"
-    assert metrics.connections <= 2, "one persistent connection"
+    assert sum(round(step) == 1 for step in steps) > len(steps) / 2, "seldom one missed"
+    assert metrics.connections < metrics.requests / 3, "connections persist, but for a time-out"
 
 
+@pytest.mark.parametrize("first_awake", ["watchdog", "tick"])
 def test_a_blocked_loop_makes_it_unhealthy_and_unknown_then_well_again(
-    tmp_path: Path, metrics: MetricsServer
+    tmp_path: Path, metrics: MetricsServer, first_awake: str
 ) -> None:
     metrics.page = "x 0\n"
     detector, recorder = make(rule_set(tmp_path, low="x < 1"), metrics)
 
     async def body() -> None:
         await until(lambda: summary(detector, "low").state is FIRING)
+        if first_awake == "tick":
+            detector._tasks[1].cancel()
         time.sleep(5 * INTERVAL_S)  # noqa: ASYNC251 - blocking the loop is the point
         assert not detector.health().ok, "asked at once, before anything could run"
         assert {alert.state for alert in detector.alerts()} == {UNKNOWN}
+        before = metrics.requests
         await until(lambda: len(recorder.health) == 3)
         assert summary(detector, "low").state is FIRING
+        await asyncio.sleep(0.5 * INTERVAL_S)
+        assert metrics.requests - before <= 2, "missed ticks are skipped, not caught up with"
 
     run(detector, body)
     assert [health.ok for health in recorder.health] == [True, False, True]
@@ -298,6 +307,7 @@ def test_an_error_in_a_callback_ends_the_detector_loudly(tmp_path: Path, metrics
 
     with pytest.raises(DetectorError, match="no room"):
         run(detector, body)
+    assert [(told.ok, "died" in told.detail) for told in health] == [(False, True)]
 
 
 def test_an_idle_connection_that_the_target_closed_is_no_outage(
@@ -351,6 +361,7 @@ def test_describe_tells_everything_but_secrets(tmp_path: Path) -> None:
 def test_stop_is_harmless_before_start_and_twice_and_start_works_once(
     tmp_path: Path, metrics: MetricsServer
 ) -> None:
+    metrics.page = "x 1\n"
     detector, _ = make(rule_set(tmp_path, down="up < 1"), metrics)
 
     async def main() -> None:
@@ -358,6 +369,8 @@ def test_stop_is_harmless_before_start_and_twice_and_start_works_once(
         await detector.start()
         with pytest.raises(DetectorError, match="already started"):
             await detector.start()
+        async with asyncio.timeout(10):
+            await until(lambda: detector.health().ok)
         await detector.stop()
         await detector.stop()
 

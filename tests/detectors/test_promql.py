@@ -181,9 +181,9 @@ def test_values_of_all_kinds_read_the_same_when_remembered() -> None:
 
 def test_an_exemplar_is_not_taken_for_a_label() -> None:
     reader = ExpositionReader(TARGET)
-    for value in (1.0, 2.0):
-        (sample,) = reader.read(f'x_bucket{{le="1"}} {value} # {{trace="t"}} 0.5\n')
-        assert sample.value == value
+    for _ in range(2):
+        (sample,) = reader.read('x_bucket{le="1"} 7 # {trace="t"} 0.5\n')
+        assert sample.value == 7
         assert "trace" not in sample.labels
 
 

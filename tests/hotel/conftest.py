@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -164,6 +165,7 @@ class Module:
 
     def start(self, folder: Path) -> Module:
         """Returns when it is live."""
+        # Not the whole environment of the test run: a setting of the developer's shell would change the service.
         environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(HOTEL),
@@ -186,14 +188,15 @@ class Module:
     def live(self) -> bool:
         assert self.process is not None
         assert self.errors is not None
-        if self.process.poll() is not None:
+        if self.process.poll() not in {None, 0}:
             pytest.fail(f"hotel.{self.name} ended with {self.process.returncode}: {self.errors.read_text()}")
         return httpx.get(f"{self.url}/health/live", timeout=1, trust_env=False).status_code == 200
 
     def stop(self) -> int:
         """SIGTERM; returns the exit status."""
         assert self.process is not None
-        self.process.send_signal(signal.SIGTERM)
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
         try:
             return self.process.wait(8)
         finally:
@@ -294,6 +297,62 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
+def eventually() -> Callable[[Callable[[], Any], float, str], float]:
+    """See wait_for."""
+    return wait_for
+
+
+@pytest.fixture
+def another_api(hotel: Hotel) -> Iterator[Callable[..., Module]]:
+    """Starts a further API process on the same dependencies, with settings of its own."""
+    started: list[Module] = []
+
+    def start(**settings: str) -> Module:
+        environment = api_environment(hotel.database, hotel.cache, hotel.pms, hotel.whatsapp)
+        started.append(Module("api", {**environment, **settings}).start(hotel.folder))
+        return started[-1]
+
+    yield start
+    for module in started:
+        module.stop()
+
+
+@pytest.fixture
+def module(folder: Path) -> Iterator[Callable[..., Module]]:
+    """Starts any of the service's modules."""
+    started: list[Module] = []
+
+    def start(name: str, *arguments: str, **environment: str) -> Module:
+        started.append(Module(name, environment, arguments).start(folder))
+        return started[-1]
+
+    yield start
+    for running in started:
+        running.stop()
+
+
+@pytest.fixture
+def healthy(hotel: Hotel) -> Iterator[Hotel]:
+    """The system with everything as it should be, before and after the test."""
+    restore(hotel)
+    yield hotel
+    restore(hotel)
+
+
+def restore(hotel: Hotel) -> None:
+    for standin in (hotel.pms, hotel.whatsapp):
+        assert httpx.delete(f"{standin.url}/mode", trust_env=False).status_code == 200
+    if hotel.database.process is None:
+        hotel.database.start()
+    if hotel.cache.process is None:
+        hotel.cache.start()
+    reset = f"{hotel.api.url}/admin/pms/circuit-breaker/reset"
+    httpx.post(reset, headers={"X-Admin-Token": ADMIN_TOKEN}, trust_env=False)
+    ready = f"{hotel.api.url}/health/ready"
+    wait_for(lambda: httpx.get(ready, trust_env=False).json()["status"] == "ready", 10, "the API is ready")
+
+
+@pytest.fixture(scope="session")
 def hotel(folder: Path) -> Iterator[Hotel]:
     (folder / "postgres").mkdir()
     database, cache = Postgres(folder / "postgres"), Valkey(folder)
@@ -302,12 +361,10 @@ def hotel(folder: Path) -> Iterator[Hotel]:
     try:
         database.create()
         cache.start()
-        for module in (pms, whatsapp, api):
-            module.start(folder)
+        with ThreadPoolExecutor() as starters:
+            list(starters.map(lambda module: module.start(folder), (pms, whatsapp, api)))
         system = Hotel(folder, database, cache, pms, whatsapp, api)
-        wait_for(
-            lambda: httpx.get(f"{api.url}/health/ready").json()["status"] == "ready", 10, "the API is ready"
-        )
+        restore(system)
         yield system
     finally:
         for module in (api, whatsapp, pms):

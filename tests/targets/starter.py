@@ -1,6 +1,6 @@
 """Run by tests as a process of its own: does one thing with an instance, and may be told to die half-way.
 
-starter.py ROOT COMPONENTS_JSON up|start|hold [die-after-spawn]
+starter.py ROOT COMPONENTS_JSON up|start|hold [die-after-spawn | on-signal]
 """
 
 from __future__ import annotations
@@ -29,7 +29,11 @@ def main() -> None:
     target = ProcessTarget(make_environment(json.loads(components)), "small", Project(Path(root)))
     if more == ["die-after-spawn"]:
         component.spawn = _die_after_spawn  # type: ignore[attr-defined]
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCONT])
     print("ready", flush=True)
+    if more == ["on-signal"]:
+        signal.sigwait([signal.SIGCONT])
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCONT])
     if action == "start":
         target.start(next(iter(json.loads(components))), 20)
     else:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from gameday.targets.base import Running
-from targets.small import DATABASE, WEB, MakeTarget, marked, run_starter
+from targets.small import CACHE, DATABASE, WEB, MakeTarget, marked, run_starter
 
 pytestmark = pytest.mark.process
 
@@ -22,7 +22,10 @@ def postmasters(folder: Path) -> list[int]:
     """Pids of PostgreSQL servers (not their children) on an instance's data."""
     found = []
     for pid in marked(folder):
-        argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        try:
+            argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:  # gone meanwhile
+            continue
         if argv[0].endswith(b"/postgres") and b"-D" in argv and b"--boot" not in argv:
             found.append(pid)
     return found
@@ -64,20 +67,19 @@ def test_up_finishes_what_a_killed_up_began(make_target: MakeTarget, tmp_path: P
     assert (target.folder / "database" / "backup" / "PG_VERSION").exists()
 
 
-@pytest.mark.parametrize("component", [{"database": DATABASE}, {"web": WEB}])
+@pytest.mark.parametrize("component", [{"database": DATABASE}, {"cache": CACHE}, {"web": WEB}])
 def test_a_process_whose_pid_was_never_recorded_is_adopted(
     make_target: MakeTarget, tmp_path: Path, component: dict[str, Any]
 ) -> None:
     (name,) = component
     target = make_target(**component)
-    starter = run_starter(tmp_path, component, "up", "die-after-spawn")
-    kill_after(starter, 3 if starter.poll() is None and starter.wait(10) is None else 0)
+    run_starter(tmp_path, component, "up", "die-after-spawn").communicate(timeout=20)
     assert '"process": null' in (target.folder / "state.json").read_text()
 
-    (orphan, *_) = target.status()[name].targets
+    orphan = target.status()[name].targets[0].split()[1]
     assert target.status()[name].running == Running.UP
     assert target.start(name, 20) == f"{name} was up already"
-    assert target.status()[name].targets[0] == orphan
+    assert target.status()[name].targets[0].split()[1] == orphan
     target.kill(name, "SIGKILL", 5)
 
     assert not marked(target.folder)
@@ -112,9 +114,11 @@ def test_two_starts_at_once_make_one_server(make_target: MakeTarget, tmp_path: P
     target.up()
     target.kill("database", "SIGKILL", 5)
 
-    starters = [run_starter(tmp_path, {"database": DATABASE}, "start") for _ in range(2)]
+    starters = [run_starter(tmp_path, {"database": DATABASE}, "start", "on-signal") for _ in range(3)]
+    for starter in starters:
+        starter.send_signal(signal.SIGCONT)
 
-    assert [starter.wait(20) for starter in starters] == [0, 0]
+    assert [starter.wait(20) for starter in starters] == [0, 0, 0]
     assert len(postmasters(target.folder)) == 1
     for starter in starters:
         starter.communicate()

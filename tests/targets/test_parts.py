@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from gameday.errors import OperationTimedOut, TargetError
 from gameday.targets import ports
+from gameday.targets.postgresql import archive_command
 from gameday.targets.privilege import Footing
 from gameday.targets.state import Record, State, StateFile
 from gameday.targets.supervise import Identity, Row, descendants, find_alive, read_row
@@ -58,6 +60,23 @@ def test_a_port_with_a_listener_is_not_free() -> None:
         assert ports.accepts(port)
     assert ports.is_free(port)
     assert not ports.accepts(port)
+
+
+def test_archiving_a_segment_again_succeeds_only_if_it_is_the_same(tmp_path: Path) -> None:
+    archive = tmp_path / "100% it's"
+    archive.mkdir()
+    segment = tmp_path / "segment"
+    command = archive_command(archive).replace("%p", str(segment)).replace("%f", "0001").replace("%%", "%")
+
+    def exit_code() -> int:
+        return subprocess.run(["sh", "-c", command], check=False, capture_output=True).returncode
+
+    segment.write_text("one")
+    assert exit_code() == 0
+    assert exit_code() == 0
+    segment.write_text("two")
+    assert exit_code() != 0
+    assert (archive / "0001").read_text() == "one"
 
 
 def test_state_is_read_back_as_written(tmp_path: Path) -> None:

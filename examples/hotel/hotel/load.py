@@ -30,6 +30,7 @@ from starlette.responses import Response
 
 from hotel.background import stop_task
 from hotel.exposition import exposition
+from hotel.http_client import http_client
 from hotel.logs import EventLog, quiet_libraries
 from hotel.settings import Environ, Listen, SettingError, fail_on_settings
 from hotel.web import run, server_for
@@ -131,14 +132,7 @@ class LoadGenerator:
     def __init__(self, plan: LoadPlan, metrics: LoadMetrics, seed: int = 0) -> None:
         self._plan = plan
         self._metrics = metrics
-        self._http = httpx.AsyncClient(
-            base_url=plan.url,
-            timeout=plan.timeout_s,
-            limits=httpx.Limits(
-                max_connections=plan.max_in_flight, max_keepalive_connections=20, keepalive_expiry=20.0
-            ),
-            trust_env=False,
-        )
+        self._http = http_client(plan.url, plan.timeout_s, max_connections=plan.max_in_flight)
         self._guests = Guests(self._http, seed)
         self._under_way: set[asyncio.Task[None]] = set()
 
@@ -148,9 +142,10 @@ class LoadGenerator:
         began_at = loop.time()
         try:
             for number in range(self._plan.max_requests):
-                due_at = began_at + number / self._plan.rate
-                if due_at - began_at >= self._plan.duration_s:
+                after_s = number / self._plan.rate
+                if after_s >= self._plan.duration_s:
                     break
+                due_at = began_at + after_s
                 await asyncio.sleep(max(0.0, due_at - loop.time()))
                 self._arrive(due_at)
             if self._under_way:

@@ -10,6 +10,7 @@ from enum import StrEnum
 import httpx
 
 from hotel.breaker import BreakerPolicy, BreakerState, CircuitBreaker
+from hotel.http_client import http_client
 from hotel.logs import EventLog
 from hotel.metrics import Metrics
 from hotel.reservations import Reservation
@@ -54,7 +55,7 @@ class PmsClient:
         self._metrics = metrics
         self._log = log
         self._clock = clock
-        self._http = httpx.AsyncClient(base_url=settings.url, timeout=settings.timeout_s, trust_env=False)
+        self._http = http_client(settings.url, settings.timeout_s)
         self._breaker = CircuitBreaker(
             BreakerPolicy(settings.breaker_failures, settings.breaker_successes, settings.breaker_recovery_s)
         )

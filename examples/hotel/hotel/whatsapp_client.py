@@ -8,6 +8,7 @@ from enum import Enum
 
 import httpx
 
+from hotel.http_client import http_client
 from hotel.logs import EventLog
 from hotel.metrics import Metrics
 from hotel.reservations import Reservation
@@ -30,11 +31,8 @@ class WhatsAppClient:
         self._settings = settings
         self._metrics = metrics
         self._log = log
-        self._http = httpx.AsyncClient(
-            base_url=settings.url,
-            timeout=settings.timeout_s,
-            headers={"Authorization": f"Bearer {settings.token}"},
-            trust_env=False,
+        self._http = http_client(
+            settings.url, settings.timeout_s, {"Authorization": f"Bearer {settings.token}"}
         )
 
     async def stop(self) -> None:

@@ -9,13 +9,14 @@ import sys
 from gameday.detectors import open_detector
 from gameday.detectors.base import Alert, AlertState
 from gameday.detectors.watch import watch
+from gameday.errors import UsageError
 from gameday.project import Project
-from gameday.targets.process import ProcessTarget
+from gameday.targets.base import OwnedTarget
 
 
 def detect(
     project: Project,
-    target: ProcessTarget,
+    target: OwnedTarget,
     interval: float | None,
     *,
     speed: float,
@@ -24,6 +25,10 @@ def detect(
 ) -> int:
     """Watch until interrupted, or evaluate once. With `once`: 1 when an alert fires, 3 when one is unknown."""
     settings = target.environment.detector
+    if settings.kind != "embedded":
+        raise UsageError(
+            f"environment {target.instance} has the detector {settings.kind}, which is not run alone"
+        )
     every_s = interval or (min(settings.every, 1.0) if once else settings.every)
     detector = open_detector(
         settings.model_copy(update={"every": every_s}),

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from gameday.detectors.base import Detector, OnHealth, OnTransition
 
 if TYPE_CHECKING:
-    from gameday.environment import EmbeddedDetector as Settings
+    from gameday.environment import DetectorSettings
     from gameday.targets.base import Address
 
 __all__ = ["Detector", "open_detector"]
 
 
 def open_detector(
-    settings: Settings,
+    settings: DetectorSettings,
     address: Callable[[str], Address],
     root: Path,
     *,
@@ -30,6 +31,13 @@ def open_detector(
         InvalidFile: the rules file has problems.
         ComponentNotFound: a component to scrape that has no address.
     """
+    if settings.kind == "fake":
+        from gameday.detectors.fake import FakeDetector
+
+        path = Path(urlsplit(address(settings.watches).url).path)
+        return FakeDetector(
+            settings.alert, settings.watches, path, on_transition=on_transition, on_health=on_health
+        )
     from gameday.detectors.embedded import EmbeddedDetector
     from gameday.detectors.rules import load_rules
     from gameday.detectors.scrape import ScrapeTarget

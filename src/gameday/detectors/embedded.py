@@ -62,10 +62,11 @@ class EmbeddedDetector:
         self._health = Health(ok=False, detail="not started", last_good=None)
         self._told: bool | None = None
         self._down: dict[str, str] = {}
-        self._scraper: Scraper | None = None
+        # made here and not in `start`: its imports take a tenth of a second, which would block the loop
+        self._scraper = Scraper(min(_TIMEOUT_MAX_S, _TIMEOUT_SHARE * interval_s))
         self._tasks: list[asyncio.Task[None]] = []
 
-    # --- the protocol ---------------------------------------------------------------------------------------
+    # --- the protocol --------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Begin to scrape. The first evaluation follows within one interval."""
@@ -73,8 +74,6 @@ class EmbeddedDetector:
             raise DetectorError("the embedded detector was already started; make a new one")
         self._started = Instant.now()
         self._health = Health(ok=False, detail="no evaluation yet")
-        timeout_s = min(_TIMEOUT_MAX_S, _TIMEOUT_SHARE * self._interval_s)
-        self._scraper = Scraper(timeout_s)
         self._tasks = [
             asyncio.create_task(self._run(self._scraper, self._started), name="gameday-detector"),
             asyncio.create_task(self._watch_stalls(), name="gameday-detector-watch"),
@@ -90,9 +89,8 @@ class EmbeddedDetector:
         for task in tasks:
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
-        if self._scraper is not None:
+        if self._started is not None:
             await self._scraper.close()
-            self._scraper = None
             self._health = replace(self._health, ok=False, detail="stopped")
         for result in results:
             if isinstance(result, Exception):
@@ -135,18 +133,18 @@ class EmbeddedDetector:
         """Targets (`job/instance`) whose last scrape failed, with the reason. Information, not ill health."""
         return dict(self._down)
 
-    # --- the loop -------------------------------------------------------------------------------------------
+    # --- the loop ------------------------------------------------------------------------------------------
 
     async def _run(self, scraper: Scraper, start: Instant) -> None:
         number = 0
         try:
             while True:
-                tick = start.plus(number * self._interval_s)
-                await asyncio.sleep(max(0.0, tick - Instant.now()))
+                await asyncio.sleep(max(0.0, start.plus(number * self._interval_s) - Instant.now()))
                 self._tell_stall()
-                await self._tick(scraper, tick)
-                behind = math.floor((Instant.now() - start) / self._interval_s)
-                number = max(number, behind) + 1
+                # a loop that was blocked goes on with the present tick: missed ones are skipped
+                number = max(number, math.floor((Instant.now() - start) / self._interval_s))
+                await self._tick(scraper, start.plus(number * self._interval_s))
+                number += 1
         except Exception as error:
             self._tell(Health(False, f"the detector died: {error!r}", self._health.last_good))
             raise
@@ -228,7 +226,7 @@ class EmbeddedDetector:
         for transition in transitions:
             self._on_transition(transition)
 
-    # --- health ---------------------------------------------------------------------------------------------
+    # --- health --------------------------------------------------------------------------------------------
 
     async def _watch_stalls(self) -> None:
         while True:

@@ -41,7 +41,6 @@ class Series:
                 self.resets_ms.append(at_ms)
         self.times_ms.append(at_ms)
         self.values.append(value)
-        self.stale_ms = None
 
     def latest(self, at_ms: int) -> float | None:
         """The value of an instant selector: None if there is none, it is stale, or too long ago."""

@@ -24,12 +24,20 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_bind_param(
+        self,
+        value: datetime | None,
+        dialect: Dialect,  # noqa: ARG002
+    ) -> datetime | None:
         if value is not None and value.tzinfo is None:
             raise ValueError(f"{value!r} has no time zone")
         return None if value is None else value.astimezone(UTC)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(
+        self,
+        value: datetime | None,
+        dialect: Dialect,  # noqa: ARG002
+    ) -> datetime | None:
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -140,7 +148,9 @@ def drill_values(record: DrillRecord, folder: str) -> dict[str, Any]:
 
 
 def _measured(name: str, value: Measured | None) -> dict[str, float | None]:
-    return {f"{name}_s": value and value.value_s, f"{name}_resolution_s": value and value.resolution_s}
+    if value is None:
+        return {f"{name}_s": None, f"{name}_resolution_s": None}
+    return {f"{name}_s": value.value_s, f"{name}_resolution_s": value.resolution_s}
 
 
 def alert_values(record: DrillRecord) -> list[dict[str, Any]]:

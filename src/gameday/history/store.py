@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from typing import Self
 
 from sqlalchemy import Engine, Select, delete, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -154,7 +155,7 @@ class History:
     def close(self) -> None:
         self._engine.dispose()
 
-    def __enter__(self) -> History:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -222,7 +223,7 @@ class History:
 
 def _filtered(
     scenario: str | None, environment: str | None, verdict: str | None, since: datetime | None
-) -> Select[tuple[DrillRow]]:
+) -> Select[DrillRow]:
     query = select(DrillRow)
     if scenario is not None:
         query = query.where(DrillRow.scenario == scenario)

@@ -7,19 +7,41 @@ its text keeps its size. States differ by shape as well as by colour.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from gameday.clock import Instant
 from gameday.fields import format_duration
 from gameday.record import DrillRecord, Sample
-from gameday.reporting.summary import Moment, moments, origin, steps
+from gameday.reporting.summary import MINUS, Moment, effect, moments, origin, steps
 from gameday.text import one_line
 from gameday.timeline import Event, Kind, Phase
 
 MAX_BINS = 1000
 MAX_OTHER_ALERTS = 20
 _BADGE_GAP = 7.0  # percent: a badge's width on a phone
-_TICK_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
+_TICK_STEPS_S = (
+    0.1,
+    0.2,
+    0.5,
+    1,
+    2,
+    5,
+    10,
+    15,
+    30,
+    60,
+    120,
+    300,
+    600,
+    900,
+    1800,
+    3600,
+    7200,
+    14400,
+    43200,
+    86400,
+)
 _PHASES = tuple(Phase)
 
 
@@ -41,6 +63,8 @@ class Lane:
     title: str
     kind: str
     spans: tuple[Span, ...]
+    deadline: Span | None = None
+    """The latest time that the objective allows, where the drill lasted that long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +108,8 @@ class _Scale:
 
     @classmethod
     def of(cls, record: DrillRecord) -> _Scale:
-        stamps = [event.at.mono_ns for event in record.timeline]
         start = record.started.mono_ns
-        return cls(start, max(max(stamps), start + 1_000_000))
+        return cls(start, max(start + 1_000_000, *(event.at.mono_ns for event in record.timeline)))
 
     def x(self, mono_ns: int) -> float:
         share = (mono_ns - self.start_ns) / (self.end_ns - self.start_ns)
@@ -102,9 +125,14 @@ def chart(record: DrillRecord) -> Chart:
     scale = _Scale.of(record)
     others = _other_alerts(record)
     expected = record.scenario.expect.alert
-    lanes = [_alert_lane(record, scale, expected, "expected alert")]
+    first = _alert_lane(record, scale, expected, "expected alert")
+    must_fire = _deadline(record, scale, record.scenario.expect.fires_within, "the alert must fire")
+    lanes = [replace(first, deadline=must_fire)]
     lanes += [_alert_lane(record, scale, name, "other alert") for name in others[:MAX_OTHER_ALERTS]]
-    lanes += [_probe_lane(scale, origin(record), name, rows) for name, rows in sorted(record.samples.items())]
+    must_hold = _deadline(record, scale, record.scenario.objectives.rto, "the service must be back (RTO)")
+    for name, rows in sorted(record.samples.items()):
+        lane = _probe_lane(scale, origin(record), name, rows)
+        lanes.append(replace(lane, deadline=must_hold if name in record.scenario.recovered.probes else None))
     runbook = _steps_lane(record, scale)
     if runbook.spans:
         lanes.append(runbook)
@@ -117,9 +145,17 @@ def chart(record: DrillRecord) -> Chart:
     )
 
 
+def _deadline(record: DrillRecord, scale: _Scale, within_s: float, what: str) -> Span | None:
+    effective = effect(record)
+    if effective is None or effective.plus(within_s).mono_ns > scale.end_ns:
+        return None
+    at = effective.plus(within_s).mono_ns
+    return scale.span(at, at, "deadline", f"{what} within {format_duration(round(within_s, 3))}")
+
+
 def _phases(record: DrillRecord, scale: _Scale) -> tuple[Span, ...]:
     begins = record.timeline.all(Kind.PHASE_STARTED)
-    ends = [event.at.mono_ns for event in begins[1:]] + [scale.end_ns]
+    ends = [*(event.at.mono_ns for event in begins), scale.end_ns][1:]
     return tuple(
         scale.span(
             event.at.mono_ns,
@@ -140,7 +176,7 @@ def _seconds(nanoseconds: int) -> str:
     return f"{nanoseconds / 1e9:.2f} s"
 
 
-# --- alerts -----------------------------------------------------------------------------------------------------
+# --- alerts ---------------------------------------------------------------------------------------------------
 
 _STATES = {Kind.ALERT_PENDING: "pending", Kind.ALERT_FIRING: "firing", Kind.ALERT_RESOLVED: "resolved"}
 
@@ -157,7 +193,11 @@ def _other_alerts(record: DrillRecord) -> list[str]:
 def _alert_lane(record: DrillRecord, scale: _Scale, name: str, kind: str) -> Lane:
     """States of an alert over all its label sets: firing if any fires, else pending if any is pending."""
     changes = sorted(
-        (event for event in record.timeline if event.kind in _STATES and str(event.data.get("alert")) == name),
+        (
+            event
+            for event in record.timeline
+            if event.kind in _STATES and str(event.data.get("alert")) == name
+        ),
         key=lambda event: (event.at.mono_ns, event.seq),
     )
     points = [(scale.start_ns, "inactive"), *_states(changes)]
@@ -167,7 +207,7 @@ def _alert_lane(record: DrillRecord, scale: _Scale, name: str, kind: str) -> Lan
         for (at, state), end in zip(points, ends, strict=True)
         if at < end
     ]
-    return Lane(f"{kind}: {one_line(name, 120)}", "alert", (*spans, *_blind(record, scale)))
+    return Lane(f"{kind} {one_line(name, 120)}", "alert", (*spans, *_blind(record, scale)))
 
 
 def _states(changes: Iterable[Event]) -> list[tuple[int, str]]:
@@ -227,7 +267,7 @@ class _Run:
 
 def _probe_lane(scale: _Scale, zero: Instant, name: str, samples: Sequence[Sample]) -> Lane:
     failed = sum(1 for sample in samples if not sample.ok)
-    title = f"probe: {one_line(name, 80)} ({len(samples)} samples, {failed} failed)"
+    title = f"probe {one_line(name, 80)}: {failed:,} of {len(samples):,} samples failed"
     runs = _merged(_binned(scale, samples), _usual_gap_ns(samples))
     spans = (scale.span(run.start_ns, run.end_ns, run.kind, _note(run, zero)) for run in runs)
     return Lane(title, "probe", tuple(spans))
@@ -268,7 +308,7 @@ def _merged(runs: Iterable[_Run], gap_ns: int) -> list[_Run]:
 
 def _usual_gap_ns(samples: Sequence[Sample]) -> int:
     """Three times the usual distance of samples: what is longer is a hole, not a held state."""
-    distances = sorted(b.started_ns - a.started_ns for a, b in zip(samples, samples[1:], strict=False))
+    distances = sorted(b.started_ns - a.started_ns for a, b in pairwise(samples))
     return 3 * distances[len(distances) // 2] if distances else 0
 
 
@@ -289,7 +329,7 @@ def _steps_lane(record: DrillRecord, scale: _Scale) -> Lane:
         budget = format_duration(round(step.budget_s, 3))
         note = f"step {step.number} {step.heading}: {step.outcome}, {_seconds(end - step.started.mono_ns)} of {budget}"
         spans.append(scale.span(step.started.mono_ns, end, kind, note, str(step.number)))
-    return Lane(f"runbook: {one_line(record.scenario.respond.runbook, 80)}, steps", "steps", tuple(spans))
+    return Lane(f"steps of runbook {one_line(record.scenario.respond.runbook, 80)}", "steps", tuple(spans))
 
 
 def _marks(record: DrillRecord, scale: _Scale) -> tuple[Mark, ...]:
@@ -314,7 +354,7 @@ def _ticks(record: DrillRecord, scale: _Scale) -> tuple[Tick, ...]:
     ticks = []
     for number in range(first, (scale.end_ns - zero) // step_ns + 1):
         x = scale.x(zero + number * step_ns)
-        sign = "" if number == 0 else "+" if number > 0 else "\u2212"
+        sign = "" if number == 0 else "+" if number > 0 else MINUS
         label = f"{sign}{format_duration(round(abs(number) * step_s, 3))}" if number else "0"
         ticks.append(Tick(x, label, "start" if x < 4 else "end" if x > 96 else "middle"))
     return tuple(ticks)

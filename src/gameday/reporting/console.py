@@ -109,6 +109,7 @@ class DrillConsole:
                 vertical_overflow="crop",
             )
             self._region.start()
+            self._console.show_cursor(True)  # a runner that is killed must not leave a terminal without one
         self._region.update(status_text(status, self._console.width), refresh=True)
 
     def _head(self, event: Event) -> None:
@@ -142,12 +143,19 @@ class DrillConsole:
             self.live = False
 
 
+class _Console(Console):
+    """rich ends the whole process when a pipe is closed; here that would abandon a fault."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # noqa: PLE0704 - called while the BrokenPipeError is being handled
+
+
 def console_for(stream: IO[str], *, live: bool = False) -> Console:
     """A rich console that writes what the stream can show: colours, boxes and redrawing only on a terminal."""
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="replace")  # `±` on a terminal that has only ASCII must not end a drill
-    return Console(
+    return _Console(
         file=stream,
         force_terminal=live,
         force_interactive=live,

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from gameday.fields import format_duration
 from gameday.record import DrillRecord
-from gameday.reporting.summary import SIGNS, broken_off_text, figures, measured_text, proven
+from gameday.reporting.summary import SIGNS, figures, measured_text, notices, proven
 from gameday.text import one_line
 from gameday.verdict import Check, Outcome, Result
 
@@ -28,11 +28,8 @@ def show(console: Console, record: DrillRecord) -> None:
     style = _COLOURS[verdict.outcome]
     console.print()
     console.print(Text.assemble((f"{SIGNS[verdict.outcome]} {verdict.outcome.value}", style), f"  {title}"))
-    if record.rehearsal:
-        console.print(Text(record.rehearsal, style="bold yellow"))
-    broken_off = broken_off_text(record)
-    if broken_off:
-        console.print(Text(broken_off, style="bold red"))
+    for kind, text in notices(record):
+        console.print(Text(text, style="bold red" if kind == "bad" else "bold yellow"))
     console.print(Text(proven(record)))
     console.print()
     for figure in figures(record):
@@ -47,8 +44,6 @@ def show(console: Console, record: DrillRecord) -> None:
     console.print()
     _checks(console, verdict.checks)
     console.print()
-    if verdict.left_behind:
-        console.print(Text("Something was left behind: run `gameday recover`", style="bold red"))
     console.print(Text(f"Report: {one_line(record.folder / 'report.html')}"))
 
 

@@ -18,15 +18,14 @@ from gameday.reporting.summary import (
     SIGNS,
     Figure,
     Step,
-    broken_off_text,
     detector_facts,
     effect,
     facts,
     figures,
     measured_text,
+    notices,
     origin,
     proven,
-    rehearsal_text,
     signed,
     stamp,
     steps,
@@ -54,7 +53,7 @@ def to_html(record: DrillRecord) -> str:
         verdict=verdict,
         tone=verdict.outcome.value.lower(),
         proven=proven(record),
-        notices=_notices(record),
+        notices=notices(record),
         reasons=[one_line(reason, _DETAIL_LIMIT) for reason in verdict.reasons],
         figures=[(figure, _figure_meter(figure)) for figure in figures(record)],
         chart=chart(record),
@@ -91,16 +90,6 @@ def _template() -> Template:
     return environment.get_template("report.html.j2")
 
 
-def _notices(record: DrillRecord) -> list[tuple[str, str]]:
-    """What must not be overlooked, before everything else: kind and text."""
-    found = [("rehearsal", rehearsal_text(record)), ("bad", broken_off_text(record))]
-    if record.verdict.left_behind:
-        found.append(("bad", "Something was left behind. Run `gameday recover`."))
-    if record.verdict.aborted:
-        found.append(("unknown", "This drill was aborted before it could show everything."))
-    return [(kind, text) for kind, text in found if text]
-
-
 def _figure_meter(figure: Figure) -> _Meter | None:
     if figure.measured is None or not figure.objective_s:
         return None
@@ -114,8 +103,8 @@ def _step_meter(step: Step) -> _Meter | None:
 
 
 def _meter(value: float, allowed: float) -> _Meter:
-    """A little is still visible; more than allowed fills the bar."""
-    return _Meter(round(min(max(100 * value / allowed, 0.6), 100.0), 2), value > allowed)
+    """More than allowed fills the bar."""
+    return _Meter(round(min(100 * value / allowed, 100.0), 2), value > allowed)
 
 
 def _probes(record: DrillRecord) -> list[tuple[str, int, int, str]]:

@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 
 from gameday.record import DrillRecord
-from gameday.reporting.summary import broken_off_text, measured_text, proven
+from gameday.reporting.summary import broken_off_text, proven
 from gameday.text import one_line
 from gameday.verdict import Check, Outcome, Result
 
@@ -33,7 +33,7 @@ def to_junit(record: DrillRecord) -> str:
     suite.time = round(record.ended - record.started, 6)
     report = JUnitXml("gameday")
     report.add_testsuite(suite)
-    report.update_statistics()
+    report.update_statistics()  # type: ignore[no-untyped-call]
     # as the drill lasted, not the sum of its intervals, which overlap
     suite.time = report.time = round(record.ended - record.started, 6)
     ET.indent(report._elem)
@@ -67,8 +67,7 @@ def _case(record: DrillRecord, check: Check) -> TestCase:
         case.result = [Failure(detail, "missed")]
     elif check.result is Result.UNKNOWN:
         case.result = [Error(detail, "unknown")]
-    measured = f" ({measured_text(check.measured)})" if check.measured else ""
-    case.system_out = f"{check.result.value}: {detail}{measured}"
+    case.system_out = f"{check.result.value}: {detail}"
     return case
 
 

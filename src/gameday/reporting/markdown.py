@@ -13,15 +13,14 @@ from gameday.record import DrillRecord
 from gameday.reporting.sentences import sentence
 from gameday.reporting.summary import (
     SIGNS,
-    broken_off_text,
     detector_facts,
     facts,
     figures,
     measured_text,
     moments,
+    notices,
     origin,
     proven,
-    rehearsal_text,
     signed,
     stamp,
     steps,
@@ -56,7 +55,7 @@ def to_markdown(record: DrillRecord) -> str:
 
 def _head(record: DrillRecord) -> str:
     verdict = record.verdict
-    marks = [f"> **{escape(text)}**" for text in (rehearsal_text(record), broken_off_text(record)) if text]
+    marks = [f"> **{escape(text)}**" for _, text in notices(record)]
     headline = f"**{SIGNS[verdict.outcome]} {verdict.outcome.value}**"
     answers = [
         f"- {SIGNS[figure.result]} **{figure.label}:** {escape(figure.value)}"

@@ -26,6 +26,8 @@ SIGNS: Mapping[str, str] = {
 }
 """A shape beside each colour: results must be told apart without seeing colours."""
 
+MINUS = "\u2212"
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -98,7 +100,7 @@ def figures(record: DrillRecord) -> tuple[Figure, ...]:
     return (*found, Figure("restored_by", "Restored by", value, allowed, result))
 
 
-_OBJECTIVES = {"detected": "", "recovered": " (RTO)", "data_loss": " (RPO)"}
+_OBJECTIVES = {"detected": "within", "recovered": "RTO", "data_loss": "RPO"}
 
 
 def _figure(record: DrillRecord, name: str, label: str) -> Figure:
@@ -107,7 +109,7 @@ def _figure(record: DrillRecord, name: str, label: str) -> Figure:
         return Figure(name, label, "not judged", "", Result.UNKNOWN)
     objective = ""
     if check.objective_s is not None:
-        objective = f"within {format_duration(check.objective_s)}{_OBJECTIVES[name]}"
+        objective = f"{_OBJECTIVES[name]} {format_duration(check.objective_s)}"
     value = "not measured"
     if name == "data_loss" and record.verdict.data_loss_s is not None:
         value = _loss(record)
@@ -125,7 +127,8 @@ def _loss(record: DrillRecord) -> str:
         return "no record lost"
     check = check_named(record, "data_loss")
     age = measured_text(check.measured) if check and check.measured else f"{record.verdict.data_loss_s:.2f} s"
-    return f"{missing} records lost, {age}"
+    records = "1 record" if missing == 1 else f"{missing} records"
+    return f"{records} lost (oldest: {age} before the fault)"
 
 
 def proven(record: DrillRecord) -> str:
@@ -184,6 +187,20 @@ def broken_off_text(record: DrillRecord) -> str | None:
     )
 
 
+def notices(record: DrillRecord) -> tuple[tuple[str, str], ...]:
+    """What must not be overlooked, before everything else: `rehearsal`, `bad` or `unknown`, and the words."""
+    verdict = record.verdict
+    found = [("rehearsal", rehearsal_text(record)), ("bad", broken_off_text(record))]
+    if verdict.left_behind:
+        found.append(("bad", "Something was left behind. Run `gameday recover`."))
+    if verdict.aborted:
+        found.append(("unknown", "This drill was aborted before it could show everything."))
+    if verdict.unexpected_alerts:
+        names = one_line(", ".join(verdict.unexpected_alerts), 500)
+        found.append(("unknown", f"Alerts fired that the scenario does not expect: {names}."))
+    return tuple((kind, text) for kind, text in found if text)
+
+
 def effect(record: DrillRecord) -> Instant | None:
     found = record.timeline.first(Kind.FAULT_EFFECTIVE)
     return None if found is None else found.at
@@ -197,20 +214,17 @@ def origin(record: DrillRecord) -> Instant:
 def moments(record: DrillRecord) -> tuple[Moment, ...]:
     """The instants of the drill in order of time."""
     zero = origin(record)
-    found = [
-        Moment(name, label, at, at - zero, resolution)
-        for name, label, at, resolution in _instants(record)
-        if at is not None
-    ]
+    found = (Moment(name, label, at, at - zero, within) for name, label, at, within in _instants(record))
     return tuple(sorted(found, key=lambda moment: moment.at.mono_ns))
 
 
-def _instants(record: DrillRecord) -> list[tuple[str, str, Instant | None, float | None]]:
-    """From the verdict's own intervals where they exist, so that figure and drawing cannot disagree."""
+def _instants(record: DrillRecord) -> list[tuple[str, str, Instant, float | None]]:
+    """The same events that the verdict's intervals begin and end with."""
     timeline = record.timeline
     effective, recovered = timeline.first(Kind.FAULT_EFFECTIVE), timeline.first(Kind.SERVICE_RECOVERED)
     firing, step = _expected(record, Kind.ALERT_FIRING), timeline.first(Kind.STEP_STARTED)
-    rows: list[tuple[str, str, Event | None]] = [
+    undone = timeline.last(Kind.UNDO_ENDED, lambda event: bool(event.data.get("ok")))
+    rows = (
         ("inject", "Injection began", timeline.first(Kind.FAULT_INJECTING)),
         ("effective", "Fault took effect", effective),
         ("pending", "Alert pending", _expected(record, Kind.ALERT_PENDING)),
@@ -219,15 +233,12 @@ def _instants(record: DrillRecord) -> list[tuple[str, str, Instant | None, float
         ("first_step", "First runbook step", step),
         ("recovered", "Service recovered", recovered),
         ("resolved", "Alert resolved", _expected_resolved(record, firing)),
-        (
-            "undone",
-            "Everything put back",
-            timeline.last(Kind.UNDO_ENDED, lambda event: bool(event.data.get("ok"))),
-        ),
-    ]
+        ("undone", "Last undo done", undone),
+    )
     return [
-        (name, label, event and event.at, event and event.data.get("resolution_s"))
+        (name, label, event.at, event.data.get("resolution_s"))
         for name, label, event in rows
+        if event is not None
     ]
 
 
@@ -306,5 +317,6 @@ def stamp(at: Instant) -> str:
 
 
 def signed(seconds: float) -> str:
-    """`+14.20 s`, `−0.12 s`: times around the effect, with a true minus sign."""
-    return f"{'−' if seconds < 0 else '+'}{abs(seconds):.2f} s"
+    """`+14.20 s`, or with a true minus sign before the effect."""
+    text = f"{abs(seconds):.2f} s"
+    return text if text == "0.00 s" else f"{MINUS if seconds < 0 else '+'}{text}"

@@ -85,11 +85,12 @@ class Resume(Operation):
 
 
 class Restore(Operation):
-    """Replace a component's data by its latest backup and replay what was archived since."""
+    """Replace a component's data by its latest backup."""
 
     verb: ClassVar[str] = "restore"
     restore: Name
-    to: Literal["latest"] = "latest"
+    to: Literal["latest", "backup"] = "latest"
+    """`latest` replays what was archived since the backup; `backup` is for when the archive is lost too."""
 
 
 class Status(Operation):

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gameday.environment import Environment
     from gameday.project import Project
-    from gameday.targets.process import ProcessTarget
+    from gameday.targets.base import OwnedTarget
 
 
-def open_target(environment: Environment, instance: str, project: Project) -> ProcessTarget:
+def open_target(environment: Environment, instance: str, project: Project) -> OwnedTarget:
     """The target of one instance of an environment (`hotel-local`, `hotel-local@blue`)."""
+    if environment.target == "fake":
+        from gameday.targets.fake import FakeTarget
+
+        return FakeTarget(environment, instance, project)
     from gameday.targets.process import ProcessTarget
 
     return ProcessTarget(environment, instance, project)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
+
+from gameday.environment import Environment
 
 
 class Running(StrEnum):
@@ -46,6 +48,9 @@ class Execution:
     duration_s: float
 
 
+Progress = Callable[[str], None]
+
+
 class Target(Protocol):
     """One environment's components and what can be done to them.
 
@@ -84,8 +89,9 @@ class Target(Protocol):
         """Run a command where the component lives, with its address in the environment variables."""
         ...
 
-    def restore(self, component: str, timeout_s: float) -> str:
-        """Replace its data by the latest backup and replay what was archived since; it runs afterwards."""
+    def restore(self, component: str, to: str, timeout_s: float) -> str:
+        """Replace its data by the latest backup; it runs afterwards. `to` is `latest` to replay what was archived
+        since, or `backup` for the backup alone, where the archive is lost too."""
         ...
 
     def logs(self, component: str, lines: int, timeout_s: float) -> str:
@@ -96,10 +102,17 @@ class Target(Protocol):
 class Lifecycle(Protocol):
     """Bringing a whole environment up and down, where gameday owns it."""
 
-    def up(self) -> tuple[str, ...]:
+    def up(self, *, on_progress: Progress | None = None) -> tuple[str, ...]:
         """Start what is not running, in order, and wait until all is ready. Returns what was started."""
         ...
 
-    def down(self) -> tuple[str, ...]:
+    def down(self, *, on_progress: Progress | None = None) -> tuple[str, ...]:
         """Stop everything and remove its data. Returns what was stopped."""
         ...
+
+
+class OwnedTarget(Target, Lifecycle, Protocol):
+    """A target whose environments gameday itself brings up."""
+
+    environment: Environment
+    instance: str

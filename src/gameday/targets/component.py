@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from gameday.environment import PostgresqlComponent, ProcessComponent
 from gameday.errors import OperationTimedOut, TargetError
 from gameday.targets import ports
+from gameday.targets.base import ComponentStatus, Running
 from gameday.targets.program import Place, Program
 from gameday.targets.state import Record, StateFile
 from gameday.targets.supervise import (
@@ -76,6 +77,17 @@ class Component:
                 f"`gameday env up {self._store.folder.name}` starts it"
             )
         return state.components[self.name]
+
+    def status(self, record: Record, found: Found) -> ComponentStatus:
+        """A fault hits one target: the main process with all that belongs to it."""
+        url = self.program.url(record.port)
+        if found.main is None:
+            detail = "its main process is gone, others are left" if found.members else ""
+            return ComponentStatus(self.name, Running.DOWN, tuple(map(str, found.members)), url, detail)
+        running = Running.PAUSED if found.paused else Running.UP
+        children = len(found.members) - 1
+        target = f"{found.main} and its {children} children" if children else str(found.main)
+        return ComponentStatus(self.name, running, (target,), url)
 
     def find(
         self,

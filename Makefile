@@ -1,0 +1,59 @@
+# gameday: `make help` lists everything.
+.DEFAULT_GOAL := help
+.PHONY: help setup chaos-database test test-all check bench format lock clean
+
+SPEED ?= 10
+ENVIRONMENT ?= hotel-local
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_STAMP := $(VENV)/.run-stamp
+DEV_STAMP := $(VENV)/.dev-stamp
+DRILL := $(BIN)/gameday run --yes --up --environment $(ENVIRONMENT)
+
+help: ## Show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo '  SPEED=N        rehearse N times faster (now $(SPEED)); SPEED=1 keeps the rules, budgets and'
+	@echo '                 objectives as they are written'
+	@echo '  ENVIRONMENT=E  drill another environment, or another instance: hotel-local@second'
+
+setup: $(DEV_STAMP) ## Make .venv with everything that tests and drills need
+
+chaos-database: $(RUN_STAMP) ## Drill: PostgreSQL dies under load; live, ends in a verdict and a report
+	@$(DRILL) --speed $(SPEED) database-down
+
+test: $(DEV_STAMP) ## Run the tests (all but those marked long)
+	$(BIN)/pytest -m 'not long' -n 2 --dist loadgroup
+
+test-all: $(DEV_STAMP) ## Run the tests, the long ones too: 50 kills, drills at the seeds' real figures
+	$(BIN)/pytest -n 2 --dist loadgroup --timeout 2400
+
+check: $(DEV_STAMP) ## What a contributor runs: format, lint, types, imports, experiments, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/gameday compile --check
+	$(BIN)/gameday validate scenarios environments runbooks
+	$(MAKE) test
+
+bench: $(DEV_STAMP) ## Measure, as ratios against a yardstick in the same run; writes reports/bench.json
+	$(BIN)/python -m bench
+
+format: $(DEV_STAMP) ## Format the code and mend what the linter can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(DEV_STAMP) ## Resolve the dependencies anew into requirements/
+	tools/lock.sh
+
+clean: ## Remove .venv and caches; environments must be down (gameday env down)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(RUN_STAMP): requirements/run.lock pyproject.toml tools/setup.sh
+	@tools/setup.sh $(VENV) requirements/run.lock
+	@touch $@
+
+$(DEV_STAMP): requirements/dev.lock pyproject.toml tools/setup.sh
+	@tools/setup.sh $(VENV) requirements/dev.lock
+	@touch $@ $(RUN_STAMP)

@@ -1,0 +1,369 @@
+"""The index of drills: many writers, every kind of trouble, and always the way back from the folders."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from gameday.history import History, HistoryError
+from gameday.project import Project
+from gameday.record import DrillRecord
+from gameday.reporting.history_view import history_json, history_lines, history_table, show_history
+from reporting import records
+from rich.console import Console
+
+WRITERS = 16
+DRILLS_EACH = 6
+
+
+@pytest.fixture(autouse=True)
+def _no_database_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GAMEDAY_HISTORY_URL", "GAMEDAY_REPORTS", "GAMEDAY_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    (tmp_path / "environments").mkdir()
+    (tmp_path / "reports").mkdir()
+    return Project(tmp_path)
+
+
+@pytest.fixture
+def history(project: Project) -> Iterator[History]:
+    with History.open(project, busy_timeout_s=1.0) as opened:
+        yield opened
+
+
+def every_kind(project: Project) -> list[DrillRecord]:
+    return [make(project.reports / name) for name, make in sorted(records.ALL.items())]
+
+
+def file_of(project: Project) -> Path:
+    return project.reports / "history.sqlite"
+
+
+# --- what is stored -------------------------------------------------------------------------------------------
+
+
+def test_a_drill_is_found_with_its_figures(history: History, project: Project) -> None:
+    record = records.passed(project.reports / "one")
+    history.add(record)
+    (row,) = history.drills()
+    assert (row.drill, row.scenario, row.environment, row.target) == (
+        record.drill, "database-down", "hotel-local", "process",
+    )  # fmt: skip
+    assert (row.verdict, row.exit_code, row.restored_by, row.rehearsal) == ("PASS", 0, "runbook", None)
+    assert row.started == record.started.utc
+    assert row.started.tzinfo is UTC
+    assert row.mttd_s == pytest.approx(14.2)
+    assert row.mttd_resolution_s == pytest.approx(0.1)
+    assert row.time_to_recover_s == pytest.approx(17.6)
+    assert (row.data_loss_s, row.rto_s, row.severity, row.owner) == (0.0, 900.0, "SEV2", "platform")
+    assert history.folder(row) == project.reports / "one"
+
+
+def test_alerts_are_stored_for_the_coverage_matrix(history: History, project: Project) -> None:
+    history.add(records.failed(project.reports / "one"))
+    (row,) = history.drills()
+    found = {alert.alert: (alert.expected, alert.collateral, alert.fired) for alert in row.alerts}
+    assert found == {
+        records.ALERT: (True, False, False),
+        "high_error_rate": (False, True, False),
+        "disk_full": (False, False, True),
+    }
+    assert next(alert.mttd_s for alert in row.alerts if alert.alert == "disk_full") == pytest.approx(41.4)
+
+
+def test_what_was_not_measured_is_null_and_never_zero(history: History, project: Project) -> None:
+    history.add(records.ineffective(project.reports / "one"))
+    (row,) = history.drills()
+    assert (row.mttd_s, row.time_to_recover_s, row.data_loss_s, row.restored_by) == (None, None, None, None)
+
+
+def test_adding_a_drill_again_replaces_it(history: History, project: Project) -> None:
+    record = records.passed(project.reports / "one")
+    for _ in range(3):
+        history.add(record)
+    (row,) = history.drills()
+    assert len(row.alerts) == 2
+
+
+def test_no_free_text_of_a_drill_is_stored(history: History, project: Project) -> None:
+    folder = records.passing(project.reports / "one")
+    folder.add(41.65, records.Kind.LEFTOVERS_CHECKED, ok=True, detail="password=hunter2")
+    folder.step(41.66, 41.67, "token hunter2", output="hunter2")
+    folder.samples["bookings"].append((41.0, 41.1, False, "hunter2"))
+    history.add(folder.write())
+    with closing(sqlite3.connect(file_of(project))) as connection:
+        assert "hunter2" not in "\n".join(connection.iterdump())
+
+
+# --- asking ---------------------------------------------------------------------------------------------------
+
+
+def test_drills_are_filtered_and_the_newest_comes_first(history: History, project: Project) -> None:
+    for number in range(5):
+        zero = records.ZERO.plus(3600 * number)
+        history.add(records.passed(project.reports / f"d{number}", drill=f"d{number}", zero=zero))
+    history.add(records.failed(project.reports / "failed"))
+    assert [row.drill for row in history.drills(limit=2)] == ["d4", "d3"]
+    since = records.ZERO.utc + timedelta(hours=3)
+    assert [row.drill for row in history.drills(since=since)] == ["d4", "d3"]
+    assert [row.verdict for row in history.drills(verdict="fail")] == ["FAIL"]
+    assert len(history.drills(limit=None, scenario="database-down", environment="hotel-local")) == 6
+    assert history.drills(scenario="other") == history.drills(environment="other") == ()
+
+
+def test_asking_where_no_drill_ever_ran_leaves_no_file(history: History, project: Project) -> None:
+    assert history.drills() == ()
+    assert list(project.reports.iterdir()) == []
+
+
+def test_a_naive_time_is_refused_instead_of_guessed(history: History, project: Project) -> None:
+    history.add(records.passed(project.reports / "one"))
+    with pytest.raises(HistoryError, match="no time zone"):
+        history.drills(since=datetime(2026, 1, 1))  # noqa: DTZ001
+
+
+# --- several writers ------------------------------------------------------------------------------------------
+
+
+def _write(root: Path, writer: int, barrier: object) -> None:
+    project = Project(root)
+    drills = [
+        records.passed(root / "reports" / f"w{writer}-{number}", drill=f"w{writer}-{number}")
+        for number in range(DRILLS_EACH)
+    ]
+    shared = records.load_record(root / "reports" / "shared")
+    barrier.wait()  # type: ignore[attr-defined]
+    with History.open(project) as history:
+        for record in drills:
+            history.add(record)
+            history.add(shared)
+
+
+def test_sixteen_writers_at_once_lose_nothing_and_store_nothing_twice(history: History, project: Project) -> None:
+    records.passed(project.reports / "shared", drill="shared")
+    context = multiprocessing.get_context("forkserver")
+    barrier = context.Barrier(WRITERS)
+    writers = [context.Process(target=_write, args=(project.root, number, barrier)) for number in range(WRITERS)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(90)
+    assert [writer.exitcode for writer in writers] == [0] * WRITERS
+    rows = history.drills(limit=None)
+    names = [row.drill for row in rows]
+    expected = {f"w{writer}-{number}" for writer in range(WRITERS) for number in range(DRILLS_EACH)} | {"shared"}
+    assert len(names) == len(expected)
+    assert set(names) == expected
+    assert all(len(row.alerts) == 2 for row in rows)
+
+
+# --- trouble --------------------------------------------------------------------------------------------------
+
+
+def test_a_locked_database_is_a_warning_within_the_time_out(history: History, project: Project) -> None:
+    record = records.passed(project.reports / "one")
+    history.add(record)
+    with closing(sqlite3.connect(file_of(project), isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(HistoryError, match=r"database is locked.*rebuild"):
+            history.add(record)
+        other.execute("ROLLBACK")
+    history.add(record)
+
+
+def test_a_new_database_that_is_locked_is_a_warning_too(history: History, project: Project) -> None:
+    record = records.passed(project.reports / "one")
+    with closing(sqlite3.connect(file_of(project), isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(HistoryError, match="database is locked"):
+            history.add(record)
+
+
+def test_a_full_database_is_a_warning_and_keeps_what_it_had(history: History, project: Project) -> None:
+    from sqlalchemy import event
+
+    history.add(records.passed(project.reports / "one"))
+
+    def no_more_pages(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute("PRAGMA max_page_count=1")
+
+    event.listen(history._engine, "connect", no_more_pages)
+    with pytest.raises(HistoryError, match="full"):
+        for number in range(200):
+            history.add(records.passed(project.reports / f"d{number}", drill=f"d{number}"))
+    assert "20260302T090000Z-database-down-a1b2c3" in {row.drill for row in history.drills(limit=None)}
+
+
+@pytest.mark.parametrize("content", [b"this is no database at all " * 100, b"SQLite format 3\x00" + b"\xff" * 5000])
+def test_a_damaged_file_is_a_warning_and_rebuild_finds_every_folder(
+    history: History, project: Project, content: bytes
+) -> None:
+    drills = every_kind(project)
+    file_of(project).write_bytes(content)
+    with pytest.raises(HistoryError, match="rebuild"):
+        history.add(drills[0])
+    with pytest.raises(HistoryError, match="rebuild"):
+        history.drills()
+    rebuilt = history.rebuild()
+    assert (rebuilt.found, rebuilt.indexed, rebuilt.skipped) == (len(drills), len(drills), ())
+    assert rebuilt.moved_aside is not None
+    assert rebuilt.moved_aside.read_bytes() == content
+    assert {row.drill for row in history.drills()} == {record.drill for record in drills}
+
+
+def test_pages_damaged_in_the_middle_are_noticed_by_rebuild(history: History, project: Project) -> None:
+    for number in range(30):
+        history.add(records.passed(project.reports / f"d{number}", drill=f"d{number}"))
+    with closing(sqlite3.connect(file_of(project))) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    size = file_of(project).stat().st_size
+    with file_of(project).open("r+b") as file:
+        file.seek(8192)
+        file.write(b"\xde\xad" * ((size - 8192) // 2))
+    rebuilt = history.rebuild()
+    assert rebuilt.why is not None
+    assert rebuilt.why.startswith("damaged")
+    assert len(history.drills()) == 30
+
+
+def test_a_database_of_another_version_is_named_and_rebuilt(history: History, project: Project) -> None:
+    record = records.passed(project.reports / "one")
+    history.add(record)
+    with closing(sqlite3.connect(file_of(project))) as connection:
+        connection.execute("UPDATE gameday_schema SET version = 99")
+        connection.commit()
+    with pytest.raises(HistoryError, match="version 99"):
+        history.add(record)
+    assert history.rebuild().why == "of version 99"
+    assert len(history.drills()) == 1
+
+
+def test_rebuild_of_a_locked_database_moves_nothing_aside(history: History, project: Project) -> None:
+    history.add(records.passed(project.reports / "one"))
+    with closing(sqlite3.connect(file_of(project), isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode=EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(HistoryError, match="locked"):
+            history.rebuild()
+    assert [path.name for path in project.reports.glob("*.unusable")] == []
+
+
+def test_reports_that_cannot_be_a_folder_are_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "reports").write_text("a file")
+    record = records.passed(tmp_path / "drill")
+    with History.open(Project(tmp_path)) as history, pytest.raises(HistoryError):
+        history.add(record)
+
+
+def test_an_unreachable_postgresql_is_a_warning_without_its_password(tmp_path: Path) -> None:
+    record = records.passed(tmp_path / "drill")
+    url = "postgresql://drills:hunter2@127.0.0.1:9/none"
+    with History.open(Project(tmp_path), url) as history, pytest.raises(HistoryError) as caught:
+        history.add(record)
+    assert "postgresql" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["nonsense hunter2", "mysql://u:hunter2@h/d", "sqlite+nothing:///x"])
+def test_a_url_that_cannot_be_used_is_refused_without_repeating_it(tmp_path: Path, url: str) -> None:
+    with pytest.raises(HistoryError) as caught:
+        History.open(Project(tmp_path), url)
+    assert "hunter2" not in str(caught.value)
+
+
+# --- rebuild --------------------------------------------------------------------------------------------------
+
+
+def test_rebuild_finds_what_add_never_saw_and_keeps_what_has_no_folder(history: History, project: Project) -> None:
+    drills = every_kind(project)
+    history.add(drills[0])
+    shutil.rmtree(drills[0].folder)
+    rebuilt = history.rebuild()
+    assert rebuilt.found == rebuilt.indexed == len(drills) - 1
+    assert rebuilt.moved_aside is None
+    assert {row.drill for row in history.drills()} == {record.drill for record in drills}
+
+
+def test_damaged_folders_are_skipped_and_named_with_the_reason(history: History, project: Project) -> None:
+    good = records.passed(project.reports / "good")
+    (project.reports / "empty").mkdir()
+    half = records.failed(project.reports / "half")
+    (half.folder / "scenario.yaml").unlink()
+    torn = records.aborted(project.reports / "torn")
+    lines = (torn.folder / "timeline.jsonl").read_text().splitlines()
+    (torn.folder / "timeline.jsonl").write_text("\n".join(["{", *lines]))
+    strange = records.blind(project.reports / "strange")
+    first, *rest = (strange.folder / "timeline.jsonl").read_text().splitlines()
+    started = json.loads(first)
+    started["data"] = {"drill": "x", "speed": {}}
+    (strange.folder / "timeline.jsonl").write_text("\n".join([json.dumps(started), *rest]))
+    (project.reports / "a-file.txt").write_text("not a folder")
+    rebuilt = history.rebuild()
+    assert rebuilt.found == 5
+    assert rebuilt.indexed == 1
+    reasons = {skipped.folder.name: skipped.reason for skipped in rebuilt.skipped}
+    assert set(reasons) == {"empty", "half", "torn", "strange"}
+    assert "timeline.jsonl" in reasons["empty"]
+    assert "scenario.yaml" in reasons["half"]
+    assert "timeline.jsonl:1" in reasons["torn"]
+    assert "speed" in reasons["strange"] or "float" in reasons["strange"]
+    assert [row.drill for row in history.drills()] == [good.drill]
+
+
+def test_rebuild_of_nothing_finds_nothing(history: History, project: Project) -> None:
+    shutil.rmtree(project.reports)
+    assert history.rebuild().found == 0
+
+
+# --- shown ----------------------------------------------------------------------------------------------------
+
+
+def test_the_table_has_verdict_figures_and_the_mark_of_a_rehearsal(history: History, project: Project) -> None:
+    for record in every_kind(project):
+        history.add(record)
+    for width in (80, 120):
+        console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+        with closing(console.file):
+            console.print(history_table(history.drills(), width))
+        lines = console.export_text().splitlines()
+        assert max(map(len, lines)) <= width
+        text = "\n".join(lines)
+        assert "…" not in text
+        for words in ("✓ PASS", "✗ FAIL", "? INCONCLUSIVE", "14.20 ±0.10 s", "5m7s", "rehearsal x10", "runbook"):
+            assert words in text
+
+
+def test_a_pipe_gets_one_tab_separated_line_for_each_drill(
+    history: History, project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for record in every_kind(project):
+        history.add(record)
+    rows = history.drills()
+    lines = history_lines(rows).splitlines()
+    assert len(lines) == len(rows) + 1
+    assert {line.count("\t") for line in lines} == {9}
+    from gameday.reporting.console import console_for
+
+    import sys
+
+    show_history(console_for(sys.stdout), rows)
+    assert capsys.readouterr().out.splitlines() == lines
+
+
+def test_json_has_every_column_and_the_alerts(history: History, project: Project) -> None:
+    history.add(records.rehearsed(project.reports / "one"))
+    (value,) = json.loads(json.dumps(history_json(history.drills())))
+    assert value["rehearsal"] == "rehearsal at 10 times speed"
+    assert value["started"] == "2026-03-02T09:00:00+00:00"
+    assert value["alerts"][0]["alert"] == records.ALERT
