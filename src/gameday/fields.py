@@ -52,13 +52,19 @@ def parse_duration_s(text: object) -> float:
 
 def format_duration(seconds: float) -> str:
     """The shortest way to write a duration: 900 as `15m`, 5400 as `1h30m`, 0.1 as `100ms`."""
+    if seconds < 0:
+        return f"-{format_duration(-seconds)}"
     if 0 < seconds < 1:
-        return f"{seconds * 1000:.6g}ms"
+        return f"{_without_exponent(seconds * 1000)}ms"
     if seconds != int(seconds):
-        return f"{seconds:.6g}s"
+        return f"{_without_exponent(seconds)}s"
     hours, rest = divmod(int(seconds), 3600)
     minutes, left = divmod(rest, 60)
     return "".join(f"{n}{unit}" for n, unit in ((hours, "h"), (minutes, "m"), (left, "s")) if n) or "0s"
+
+
+def _without_exponent(number: float) -> str:
+    return f"{Decimal(f'{number:.6g}'):f}"
 
 
 def exact_duration(seconds: float) -> str:
@@ -233,13 +239,9 @@ def _message(model: type[BaseModel], location: Location, details: Any) -> str:
         if isinstance(given, float):  # the only fractions in files are durations
             return f"expected {words} {exact_duration(context[name])}, found {exact_duration(given)}"
         return f"expected {words} {context[name]}, found {shown(given)}"
+    if kind in _PLAIN:
+        return _PLAIN[kind]
     match kind:
-        case "missing" | "union_tag_not_found":
-            return "is required and absent"
-        case "string_too_short":
-            return "must not be empty"
-        case "too_short":
-            return "must have at least one entry"
         case "string_too_long":
             return f"expected at most {context['max_length']} characters, found {len(str(given))}"
         case "too_long":
@@ -266,6 +268,12 @@ _EXPECTED = {
     "dict_type": "a mapping of names",
     "model_type": "a mapping of fields",
     "model_attributes_type": "a mapping of fields",
+}
+_PLAIN = {
+    "missing": "is required and absent",
+    "union_tag_not_found": "is required and absent",
+    "string_too_short": "must not be empty",
+    "too_short": "must have at least one entry",
 }
 _BOUNDS = {"greater_than_equal": ("at least", "ge"), "less_than_equal": ("at most", "le")}
 

@@ -84,11 +84,11 @@ def parse_yaml(text: str, path: Path, first_line: int = 1) -> Document:
         node = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = first_line + (mark.line if mark else 0)
+        at = mark.line if mark is not None else 0
         what = " ".join(part for part in (error.context, error.problem) if part)
-        if mark and text.splitlines()[mark.line : mark.line + 1] and _starts_with_tab(text, mark.line):
+        if _starts_with_tab(text, at):
             what = "a tab cannot indent; use spaces"
-        raise InvalidFile([Problem(path, line, "", f"not valid YAML: {what}")]) from error
+        raise InvalidFile([Problem(path, first_line + at, "", f"not valid YAML: {what}")]) from error
     except yaml.YAMLError as error:
         message = str(error).splitlines()[0]
         line = first_line + text[: getattr(error, "position", 0)].count("\n")
@@ -115,7 +115,7 @@ def read_text(path: Path, expected: str = "a YAML file") -> str:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise InvalidFile([Problem(path, 1, "", f"cannot be read: {reason}")]) from error
     if len(content) > MAX_BYTES:
-        raise InvalidFile([Problem(path, 1, "", f"is larger than the {MAX_BYTES} bytes that are read")])
+        raise InvalidFile([Problem(path, 1, "", f"too many bytes; at most {MAX_BYTES} are read")])
     try:
         return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
@@ -125,13 +125,15 @@ def read_text(path: Path, expected: str = "a YAML file") -> str:
 
 
 def _starts_with_tab(text: str, line: int) -> bool:
-    return "\t" in re.match(r"\s*", text.splitlines()[line])[0]  # type: ignore[index]
+    """Whether line `line`, counted from 0, is indented with a tab: the parser's own words do not say so."""
+    content = "".join(text.split("\n")[line : line + 1])
+    return "\t" in content[: len(content) - len(content.lstrip())]
 
 
 def _check_limits(text: str, path: Path, first_line: int) -> None:
     depth = aliases = 0
     for event in yaml.parse(text, Loader=_Loader):
-        line = first_line + event.start_mark.line
+        line = first_line + (event.start_mark.line if event.start_mark is not None else 0)
         if isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
             depth += 1
             if depth > MAX_DEPTH:

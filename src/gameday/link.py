@@ -13,11 +13,13 @@ import socket
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gameday.errors import GamedayError, UsageError
 from gameday.experiment import scenario_document
-from gameday.session import Session
+
+if TYPE_CHECKING:  # an engine process never opens a session, and should not wait for its imports
+    from gameday.session import Session
 
 LINK_VARIABLE = "GAMEDAY_LINK"
 MAX_LINE = 1_048_576

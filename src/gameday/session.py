@@ -176,7 +176,7 @@ class Session:
         return sink
 
     def _on_transition(self, transition: Transition) -> None:
-        if self.finished or transition.labels:
+        if self.finished or not transition.summary:
             return  # a rule fires when any of its instances does; the rule is what a drill expects
         resolved = transition.state_from is AlertState.FIRING and transition.state_to is AlertState.INACTIVE
         kind = Kind.ALERT_RESOLVED if resolved else _ALERT_KINDS.get(transition.state_to)
@@ -246,9 +246,7 @@ class Session:
 
     def alert(self, name: str) -> Alert | None:
         """The summary of one alert rule, None when the detector has no such rule."""
-        return next(
-            (alert for alert in self.detector.alerts() if alert.name == name and not alert.labels), None
-        )
+        return next((alert for alert in self.detector.alerts() if alert.name == name and alert.summary), None)
 
     # --- the phases, in order ------------------------------------------------------------------------------
 

@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gameday.errors import InvalidFile
+
+NAME = "is not a name; expected lower-case letters, digits and hyphens, such as database-down"
+
 SCENARIO = """\
 scenario: demo
 title: The database dies
@@ -75,3 +85,17 @@ def broken(text: str, old: str, new: str) -> str:
     """`text` with its one occurrence of `old` replaced."""
     assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times"
     return text.replace(old, new)
+
+
+def complaints(load: Callable[[Path], Any], path: Path, content: str | bytes) -> list[str]:
+    """What `load` says of the content, without the path."""
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(InvalidFile) as caught:
+        load(path)
+    assert all(problem.file == path for problem in caught.value.problems)
+    assert str(caught.value).splitlines() == [str(problem) for problem in caught.value.problems]
+    return [str(problem).removeprefix(f"{path}:") for problem in caught.value.problems]
+
+
+def case(old: str, new: str, *messages: str, id: str) -> Any:  # noqa: A002 - as in pytest.param
+    return pytest.param(old, new, messages, id=id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import multiprocessing
 import shutil
@@ -12,15 +13,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+
 from gameday.history import History, HistoryError
 from gameday.project import Project
 from gameday.record import DrillRecord
-from gameday.reporting.history_view import history_json, history_lines, history_table, show_history
+from gameday.reporting.history_view import history_json, history_lines, history_table, print_history
+from history.writers import DRILLS_EACH, write_drills
 from reporting import records
-from rich.console import Console
 
 WRITERS = 16
-DRILLS_EACH = 6
 
 
 @pytest.fixture(autouse=True)
@@ -136,25 +138,16 @@ def test_a_naive_time_is_refused_instead_of_guessed(history: History, project: P
 # --- several writers ------------------------------------------------------------------------------------------
 
 
-def _write(root: Path, writer: int, barrier: object) -> None:
-    project = Project(root)
-    drills = [
-        records.passed(root / "reports" / f"w{writer}-{number}", drill=f"w{writer}-{number}")
-        for number in range(DRILLS_EACH)
-    ]
-    shared = records.load_record(root / "reports" / "shared")
-    barrier.wait()  # type: ignore[attr-defined]
-    with History.open(project) as history:
-        for record in drills:
-            history.add(record)
-            history.add(shared)
-
-
-def test_sixteen_writers_at_once_lose_nothing_and_store_nothing_twice(history: History, project: Project) -> None:
+def test_sixteen_writers_at_once_lose_nothing_and_store_nothing_twice(
+    history: History, project: Project
+) -> None:
     records.passed(project.reports / "shared", drill="shared")
     context = multiprocessing.get_context("forkserver")
     barrier = context.Barrier(WRITERS)
-    writers = [context.Process(target=_write, args=(project.root, number, barrier)) for number in range(WRITERS)]
+    writers = [
+        context.Process(target=write_drills, args=(project.root, number, barrier))
+        for number in range(WRITERS)
+    ]
     for writer in writers:
         writer.start()
     for writer in writers:
@@ -162,7 +155,9 @@ def test_sixteen_writers_at_once_lose_nothing_and_store_nothing_twice(history: H
     assert [writer.exitcode for writer in writers] == [0] * WRITERS
     rows = history.drills(limit=None)
     names = [row.drill for row in rows]
-    expected = {f"w{writer}-{number}" for writer in range(WRITERS) for number in range(DRILLS_EACH)} | {"shared"}
+    expected = {f"w{writer}-{number}" for writer in range(WRITERS) for number in range(DRILLS_EACH)} | {
+        "shared"
+    }
     assert len(names) == len(expected)
     assert set(names) == expected
     assert all(len(row.alerts) == 2 for row in rows)
@@ -199,13 +194,20 @@ def test_a_full_database_is_a_warning_and_keeps_what_it_had(history: History, pr
         connection.execute("PRAGMA max_page_count=1")
 
     event.listen(history._engine, "connect", no_more_pages)
+    drills = [records.passed(project.reports / f"d{n}", drill=f"d{n}-{'x' * 150}") for n in range(30)]
+
+    def add_all() -> None:
+        for record in drills:
+            history.add(record)
+
     with pytest.raises(HistoryError, match="full"):
-        for number in range(200):
-            history.add(records.passed(project.reports / f"d{number}", drill=f"d{number}"))
+        add_all()
     assert "20260302T090000Z-database-down-a1b2c3" in {row.drill for row in history.drills(limit=None)}
 
 
-@pytest.mark.parametrize("content", [b"this is no database at all " * 100, b"SQLite format 3\x00" + b"\xff" * 5000])
+@pytest.mark.parametrize(
+    "content", [b"this is no database at all " * 100, b"SQLite format 3\x00" + b"\xff" * 5000]
+)
 def test_a_damaged_file_is_a_warning_and_rebuild_finds_every_folder(
     history: History, project: Project, content: bytes
 ) -> None:
@@ -285,7 +287,9 @@ def test_a_url_that_cannot_be_used_is_refused_without_repeating_it(tmp_path: Pat
 # --- rebuild --------------------------------------------------------------------------------------------------
 
 
-def test_rebuild_finds_what_add_never_saw_and_keeps_what_has_no_folder(history: History, project: Project) -> None:
+def test_rebuild_finds_what_add_never_saw_and_keeps_what_has_no_folder(
+    history: History, project: Project
+) -> None:
     drills = every_kind(project)
     history.add(drills[0])
     shutil.rmtree(drills[0].folder)
@@ -329,18 +333,27 @@ def test_rebuild_of_nothing_finds_nothing(history: History, project: Project) ->
 # --- shown ----------------------------------------------------------------------------------------------------
 
 
-def test_the_table_has_verdict_figures_and_the_mark_of_a_rehearsal(history: History, project: Project) -> None:
+def test_the_table_has_verdict_figures_and_the_mark_of_a_rehearsal(
+    history: History, project: Project
+) -> None:
     for record in every_kind(project):
         history.add(record)
     for width in (80, 120):
-        console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
-        with closing(console.file):
-            console.print(history_table(history.drills(), width))
-        lines = console.export_text().splitlines()
+        console = Console(width=width, file=io.StringIO())
+        console.print(history_table(history.drills(), width))
+        lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
         assert max(map(len, lines)) <= width
         text = "\n".join(lines)
         assert "…" not in text
-        for words in ("✓ PASS", "✗ FAIL", "? INCONCLUSIVE", "14.20 ±0.10 s", "5m7s", "rehearsal x10", "runbook"):
+        for words in (
+            "✓ PASS",
+            "✗ FAIL",
+            "? INCONCLUSIVE",
+            "14.20 ±0.10 s",
+            "5m07s",
+            "rehearsal x10",
+            "runbook",
+        ):
             assert words in text
 
 
@@ -353,17 +366,13 @@ def test_a_pipe_gets_one_tab_separated_line_for_each_drill(
     lines = history_lines(rows).splitlines()
     assert len(lines) == len(rows) + 1
     assert {line.count("\t") for line in lines} == {9}
-    from gameday.reporting.console import console_for
-
-    import sys
-
-    show_history(console_for(sys.stdout), rows)
+    print_history(rows)
     assert capsys.readouterr().out.splitlines() == lines
 
 
 def test_json_has_every_column_and_the_alerts(history: History, project: Project) -> None:
     history.add(records.rehearsed(project.reports / "one"))
-    (value,) = json.loads(json.dumps(history_json(history.drills())))
+    (value,) = json.loads(history_json(history.drills()))
     assert value["rehearsal"] == "rehearsal at 10 times speed"
     assert value["started"] == "2026-03-02T09:00:00+00:00"
     assert value["alerts"][0]["alert"] == records.ALERT

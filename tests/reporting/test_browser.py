@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
+
 from gameday.reporting.write import write_reports
 from reporting import records
 
@@ -79,7 +80,7 @@ class Visit:
     def width(self) -> int:
         return int(self.page.evaluate("document.documentElement.scrollWidth"))
 
-    def __enter__(self) -> Visit:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

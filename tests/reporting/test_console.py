@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+
 from gameday.record import DrillRecord
 from gameday.reporting.console import REFRESH_S, DrillConsole, LiveStatus, StepStatus, status_text
 from gameday.timeline import Phase
@@ -213,7 +214,10 @@ def test_the_live_region_counts_the_rto_down_and_says_when_it_is_over() -> None:
 def test_hostile_names_cannot_break_the_live_region() -> None:
     nasty = f"{records.CONTROLS}\n{records.LONG}"
     drawn = status_text(
-        status(alerts=((nasty, "firing", 1.0),), probes=((nasty, True, nasty),), step=StepStatus(nasty, 1.0, 2.0)), 80
+        status(
+            alerts=((nasty, "firing", 1.0),), probes=((nasty, True, nasty),), step=StepStatus(nasty, 1.0, 2.0)
+        ),
+        80,
     ).plain
     lines = drawn.splitlines()
     assert len(lines) == 6

@@ -7,9 +7,13 @@ import re
 import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from junitparser import Error, Failure, JUnitXml, TestSuite
+from markdown_it import MarkdownIt
+
 from gameday.record import DrillRecord, Sample, load_record
 from gameday.reporting.chart import MAX_BINS, chart
 from gameday.reporting.document import as_json, json_text
@@ -18,11 +22,9 @@ from gameday.reporting.junit import to_junit
 from gameday.reporting.markdown import to_markdown
 from gameday.reporting.write import write_reports
 from gameday.verdict import Outcome, Result
-from junitparser import Error, Failure, JUnitXml, TestSuite
-from markdown_it import MarkdownIt
 from reporting import records
 
-VOID = frozenset("meta link br hr img input".split())
+VOID = frozenset(["meta", "link", "br", "hr", "img", "input"])
 ALL = sorted(records.ALL)
 
 
@@ -111,7 +113,14 @@ def test_a_manager_finds_the_answers_in_the_first_ten_lines_of_markdown(tmp_path
     top = to_markdown(records.passed(tmp_path / "drill")).splitlines()[:10]
     text = "\n".join(top)
     assert top[0] == "# PASS: PostgreSQL dies under load"
-    for answer in ("14.20 s ± 0.10 s", "within 3m", "17.60 s ± 0.10 s", "RTO 15m", "no record lost", "RPO 15m"):
+    for answer in (
+        "14.20 s ± 0.10 s",
+        "within 3m",
+        "17.60 s ± 0.10 s",
+        "RTO 15m",
+        "no record lost",
+        "RPO 15m",
+    ):
         assert answer in text
     assert "Start PostgreSQL again" in text
     assert "Proven: " in text
@@ -218,7 +227,9 @@ def test_phases_states_and_instants_lie_where_they_happened(tmp_path: Path) -> N
 
 
 def test_a_blind_detector_is_drawn_as_unknown_over_every_alert(tmp_path: Path) -> None:
-    assert "unknown" in [span.kind for span in _lane(records.blind(tmp_path / "drill"), "expected alert").spans]
+    assert "unknown" in [
+        span.kind for span in _lane(records.blind(tmp_path / "drill"), "expected alert").spans
+    ]
 
 
 def test_badges_of_neighbours_do_not_touch(tmp_path: Path) -> None:
@@ -226,7 +237,7 @@ def test_badges_of_neighbours_do_not_touch(tmp_path: Path) -> None:
     for mark in chart(records.passed(tmp_path / "drill")).marks:
         levels.setdefault(mark.level, []).append(mark.x)
     for positions in levels.values():
-        assert all(b - a >= 7 for a, b in zip(positions, positions[1:], strict=False))
+        assert all(b - a >= 7 for a, b in pairwise(positions))
 
 
 def test_a_single_failure_among_fifty_thousand_samples_stays_visible(tmp_path: Path) -> None:
@@ -234,7 +245,12 @@ def test_a_single_failure_among_fifty_thousand_samples_stays_visible(tmp_path: P
     base, length_ns = record.started.mono_ns, record.ended.mono_ns - record.started.mono_ns
     count, bad = 50_000, 31_234
     samples = tuple(
-        Sample(base + length_ns * n // count, base + length_ns * n // count + 1000, n != bad, "" if n != bad else "boom")
+        Sample(
+            base + length_ns * n // count,
+            base + length_ns * n // count + 1000,
+            n != bad,
+            "" if n != bad else "boom",
+        )
         for n in range(count)
     )
     lane = _lane(replace(record, samples={"bookings": samples}), "probe bookings")
@@ -248,7 +264,8 @@ def test_flapping_samples_are_thinned_to_a_thousand_bins(tmp_path: Path) -> None
     record = records.passed(tmp_path / "drill")
     base, length_ns = record.started.mono_ns, record.ended.mono_ns - record.started.mono_ns
     samples = tuple(
-        Sample(base + length_ns * n // 20_000, base + length_ns * n // 20_000, (n // 30) % 2 == 0) for n in range(20_000)
+        Sample(base + length_ns * n // 20_000, base + length_ns * n // 20_000, (n // 30) % 2 == 0)
+        for n in range(20_000)
     )
     lane = _lane(replace(record, samples={"bookings": samples}), "probe bookings")
     assert 100 < len(lane.spans) <= MAX_BINS
@@ -256,7 +273,9 @@ def test_flapping_samples_are_thinned_to_a_thousand_bins(tmp_path: Path) -> None
 
 def test_a_hole_in_the_samples_is_not_drawn_as_held(tmp_path: Path) -> None:
     record = records.passed(tmp_path / "drill")
-    kept = tuple(s for s in record.samples["bookings"] if not 25 < (s.started_ns - record.started.mono_ns) / 1e9 < 35)
+    kept = tuple(
+        s for s in record.samples["bookings"] if not 25 < (s.started_ns - record.started.mono_ns) / 1e9 < 35
+    )
     lane = _lane(replace(record, samples={"bookings": kept}), "probe bookings")
     hole = 100 * 30 / (record.ended - record.started)
     assert not [span for span in lane.spans if span.x < hole < span.x + span.width]

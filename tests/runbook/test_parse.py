@@ -173,7 +173,7 @@ ONE_VERB = (
         ("budget: 1s\nbudget: 2s", "24: budget: stands twice; first on line 23"),
         ("do: {start: a", "24: not valid YAML"),
         ("", "22: the step is empty; expected one of do, run, ask or check, and a budget"),
-        ("- do", "23: expected a mapping of fields, found list"),
+        ("- do", "23: expected a mapping of fields, found a list"),
     ],
 )
 def test_a_wrong_block_is_told_with_its_line_in_the_markdown_file(block: str, expected: str) -> None:

@@ -128,7 +128,9 @@ class Database:
             raise DatabaseUnavailableError("the schema is not there yet") from error
 
     async def ping(self, timeout_s: float) -> None:
-        """Ask the database a question. Raises DatabaseUnavailableError."""
+        """Ask the database a question. Raises DatabaseUnavailableError, also while the schema is not there."""
+        if not self._schema_exists:
+            raise DatabaseUnavailableError("not reached yet, or the schema is not there")
         try:
             async with asyncio.timeout(timeout_s + self._settings.query_timeout_s):
                 async with self.connection(timeout_s) as connection:

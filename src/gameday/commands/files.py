@@ -68,8 +68,18 @@ def schema(kind: str) -> dict[str, Any]:
     from gameday.scenario import Scenario
 
     model: Any = {"scenario": Scenario, "environment": Environment}[kind]
-    document: dict[str, Any] = model.model_json_schema()
+    document: dict[str, Any] = _closed(model.model_json_schema())
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **document}
+
+
+def _closed(part: Any) -> Any:
+    """`part` with mappings of names refusing what is no name, which pydantic leaves open."""
+    if isinstance(part, list):
+        return [_closed(inner) for inner in part]
+    if not isinstance(part, dict):
+        return part
+    closed = {name: _closed(inner) for name, inner in part.items()}
+    return {**closed, "additionalProperties": False} if "patternProperties" in closed else closed
 
 
 def compile_all(project: Project, scenarios: Sequence[str], *, check: bool, out: Out) -> int:

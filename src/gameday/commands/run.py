@@ -6,7 +6,9 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,12 +81,27 @@ class _View:
 
     def __init__(self, console: DrillConsole) -> None:
         self._console = console
+        self._preparing: threading.Thread | None = None
 
     def event(self, event: Event) -> None:
         self._console.event(event)
 
     def tick(self, session: Session) -> None:
+        if self._preparing is None:
+            self._preparing = threading.Thread(target=_prepare_closing, name="gameday-prepare", daemon=True)
+            self._preparing.start()
         self._console.tick(status_of(session))
+
+
+def _prepare_closing() -> None:
+    """Import what `close` needs while the engine process imports what it needs, which takes longer.
+
+    The time costs nothing then, and nothing that is broken by the drill (a full disk) can hinder it later. What
+    cannot be imported is told by `close`.
+    """
+    with suppress(ImportError):
+        import gameday.history
+        import gameday.reporting.write  # noqa: F401
 
 
 def status_of(session: Session) -> LiveStatus:
@@ -124,7 +141,7 @@ def _alerts(session: Session, now: object) -> tuple[tuple[str, str, float | None
     expected = session.scenario.expect.alert
     rows = []
     for alert in session.detector.alerts():
-        if alert.labels or (alert.name != expected and alert.state is AlertState.INACTIVE):
+        if not alert.summary or (alert.name != expected and alert.state is AlertState.INACTIVE):
             continue
         since = alert.firing_since or alert.pending_since
         age_s = now - since if since is not None and isinstance(now, Instant) else None

@@ -28,7 +28,7 @@ class FakeDetector:
     def __init__(
         self, alert: str, component: str, path: Path, *, on_transition: OnTransition, on_health: OnHealth
     ) -> None:
-        self._alert = Alert(alert, state=AlertState.UNKNOWN)
+        self._alert = Alert(alert, state=AlertState.UNKNOWN, summary=True)
         self._component = component
         self._path = path
         self._on_transition = on_transition
@@ -81,7 +81,9 @@ class FakeDetector:
         if state is before:
             return
         since = None if up else now
-        self._alert = Alert(self._alert.name, state=state, pending_since=since, firing_since=since)
+        self._alert = Alert(
+            self._alert.name, state=state, pending_since=since, firing_since=since, summary=True
+        )
         if before is AlertState.UNKNOWN and up:
             return
         if not up:
@@ -90,4 +92,4 @@ class FakeDetector:
         self._change(before, state, now)
 
     def _change(self, before: AlertState, after: AlertState, at: Instant) -> None:
-        self._on_transition(Transition(self._alert.name, {}, before, after, at, POLL_S))
+        self._on_transition(Transition(self._alert.name, {}, before, after, at, POLL_S, summary=True))

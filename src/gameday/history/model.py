@@ -7,15 +7,17 @@ and the coverage matrix (rule x scenario x runbook) will ask is a column from th
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import DateTime, Dialect, ForeignKey, Index, String, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from gameday.record import DrillRecord
 from gameday.text import one_line
 from gameday.timeline import Kind
-from gameday.verdict import Measured
+
+if TYPE_CHECKING:
+    from gameday.record import DrillRecord
+    from gameday.verdict import Measured
 
 
 class UtcDateTime(TypeDecorator[datetime]):

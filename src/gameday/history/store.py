@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from sqlalchemy import Engine, Select, delete, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, selectinload
@@ -29,7 +29,11 @@ from gameday.history.schema import (
     writing,
 )
 from gameday.project import Project
-from gameday.record import DrillRecord, load_record
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
+
+    from gameday.record import DrillRecord
 
 URL_VARIABLE = "GAMEDAY_HISTORY_URL"
 FILE_NAME = "history.sqlite"
@@ -37,8 +41,7 @@ BUSY_TIMEOUT_S = 10.0
 _BATCH = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(NamedTuple):
     """A folder that could not be indexed, and why."""
 
     folder: Path
@@ -170,12 +173,19 @@ class History:
     def _upsert(self, session: Session, record: DrillRecord) -> None:
         """The drill's row first: it takes the lock, so that two writers of one drill follow each other."""
         values = drill_values(record, self._relative(record.folder))
-        dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
-        statement = dialect.insert(DrillRow).values(values)
+        statement = self._insert().values(values)
         updates = {name: statement.excluded[name] for name in values if name != "drill"}
         session.execute(statement.on_conflict_do_update(index_elements=["drill"], set_=updates))
         session.execute(delete(AlertRow).where(AlertRow.drill == values["drill"]))
         session.execute(insert(AlertRow), alert_values(record))
+
+    def _insert(self) -> sqlite.Insert | postgresql.Insert:
+        """An INSERT that knows the database's ON CONFLICT."""
+        if self._engine.dialect.name == "postgresql":
+            from sqlalchemy.dialects import postgresql
+
+            return postgresql.insert(DrillRow)
+        return sqlite.insert(DrillRow)
 
     def _relative(self, folder: Path) -> str:
         """Relative to the reports, so that a moved or downloaded `reports/` keeps its links."""
@@ -245,6 +255,8 @@ def _candidates(reports: Path) -> list[Path]:
 
 def _loaded(folders: Sequence[Path], skipped: list[Skipped]) -> Iterator[DrillRecord]:
     """Records of the folders that can be read; the others join `skipped`."""
+    from gameday.record import load_record  # asking for drills must not load what reading evidence needs
+
     for folder in folders:
         try:
             yield load_record(folder, with_samples=False)

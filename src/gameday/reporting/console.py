@@ -7,14 +7,12 @@ away (a closed pipe) silences the view instead of ending the drill.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO
 
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
@@ -23,6 +21,7 @@ from gameday.fields import format_duration
 from gameday.record import DrillRecord
 from gameday.reporting import console_final
 from gameday.reporting.sentences import BAD, GOOD, sentence, tone
+from gameday.reporting.terminal import can_redraw, console_for
 from gameday.text import one_line
 from gameday.timeline import Event, Kind, Phase
 
@@ -64,7 +63,7 @@ class DrillConsole:
 
     def __init__(self, stream: IO[str] | None = None, *, live: bool | None = None) -> None:
         self._stream = stream or sys.stdout
-        self.live = _can_redraw(self._stream) if live is None else live
+        self.live = can_redraw(self._stream) if live is None else live
         self._console = console_for(self._stream, live=self.live)
         self._region: Live | None = None
         self._started: Instant | None = None
@@ -141,47 +140,6 @@ class DrillConsole:
         except (OSError, ValueError):  # ValueError: the stream was closed
             self._gone = True
             self.live = False
-
-
-class _Console(Console):
-    """rich ends the whole process when a pipe is closed; here that would abandon a fault."""
-
-    def on_broken_pipe(self) -> None:
-        raise  # noqa: PLE0704 - called while the BrokenPipeError is being handled
-
-
-def console_for(stream: IO[str], *, live: bool = False) -> Console:
-    """A rich console that writes what the stream can show: colours, boxes and redrawing only on a terminal."""
-    reconfigure = getattr(stream, "reconfigure", None)
-    if reconfigure is not None:
-        reconfigure(errors="replace")  # `±` on a terminal that has only ASCII must not end a drill
-    return _Console(
-        file=stream,
-        force_terminal=live,
-        force_interactive=live,
-        no_color=not live or bool(os.environ.get("NO_COLOR")),
-        color_system="auto" if live else None,
-        width=None if live else 10_000,
-        highlight=False,
-        markup=False,
-        emoji=False,
-        soft_wrap=True,
-        legacy_windows=False,
-    )
-
-
-def _can_redraw(stream: IO[str], environ: Mapping[str, str] = os.environ) -> bool:
-    """A person sits in front of it: a terminal, not a dumb one, not a CI job that has a pseudo-terminal."""
-    if environ.get("TERM", "dumb") in {"dumb", "unknown"} or environ.get("CI", "").lower() not in {
-        "",
-        "false",
-        "0",
-    }:
-        return False
-    try:
-        return stream.isatty()
-    except ValueError:  # closed
-        return False
 
 
 def status_text(status: LiveStatus, width: int) -> Text:

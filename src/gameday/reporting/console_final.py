@@ -7,7 +7,8 @@ from rich.text import Text
 
 from gameday.fields import format_duration
 from gameday.record import DrillRecord
-from gameday.reporting.summary import SIGNS, figures, measured_text, notices, proven
+from gameday.reporting.summary import figures, measured_text, notices, proven
+from gameday.reporting.terminal import SIGNS
 from gameday.text import one_line
 from gameday.verdict import Check, Outcome, Result
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import IO, Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gameday.fields import format_duration
 from gameday.history.model import DrillRow
-from gameday.reporting.summary import SIGNS
+from gameday.reporting.terminal import SIGNS, console_for
 from gameday.text import one_line
 
 _COLOURS = {"PASS": "green", "FAIL": "bold red", "INCONCLUSIVE": "yellow"}
@@ -26,7 +26,7 @@ def history_table(rows: Sequence[DrillRow], width: int = 120) -> Table:
     What was not measured is `-`, never 0.
     """
     wide = width >= _WIDE
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1 if wide else 0, 0, 0))
     for name in ("When (UTC)", "Scenario", "Environment") if wide else ("Drill",):
         table.add_column(name, overflow="fold", min_width=None if wide else 16)
     table.add_column("Verdict", no_wrap=True)
@@ -53,17 +53,25 @@ def history_lines(rows: Sequence[DrillRow]) -> str:
     return "\n".join([head, *("\t".join(_cells(row)) for row in rows)])
 
 
-def show_history(console: Console, rows: Sequence[DrillRow]) -> None:
-    """A table on a terminal, tab-separated lines elsewhere."""
+def print_history(rows: Sequence[DrillRow], stream: IO[str] | None = None) -> None:
+    """A table on a terminal, tab-separated lines elsewhere; to stdout where no stream is given."""
+    stream = stream or sys.stdout
+    console = console_for(stream, live=stream.isatty())
     if not rows:
         console.print("no drills yet")
     elif console.is_terminal:
         console.print(history_table(rows, console.width), soft_wrap=False)
     else:
-        console.print(Text(history_lines(rows)), soft_wrap=True)
+        # past rich, which would expand the tabs
+        stream.write(history_lines(rows) + "\n")
 
 
-def history_json(rows: Sequence[DrillRow]) -> list[dict[str, Any]]:
+def history_json(rows: Sequence[DrillRow]) -> str:
+    """The drills as a JSON array."""
+    return json.dumps(history_values(rows), ensure_ascii=False, indent=2)
+
+
+def history_values(rows: Sequence[DrillRow]) -> list[dict[str, Any]]:
     """Every column, instants as ISO 8601 in UTC, with the alerts of each drill."""
     return [
         {
@@ -97,7 +105,8 @@ def _measured(value_s: float | None, resolution_s: float | None) -> str:
     if value_s is None:
         return NOT_MEASURED
     if value_s >= 120:
-        return f"{format_duration(round(value_s))} ±{resolution_s or 0.0:.1f} s"
+        minutes, seconds = divmod(round(value_s), 60)
+        return f"{minutes}m{seconds:02d}s ±{resolution_s or 0.0:.1f} s"
     return f"{value_s:.2f} ±{resolution_s or 0.0:.2f} s"
 
 

@@ -15,7 +15,6 @@ from gameday.record import DrillRecord
 from gameday.reporting.chart import chart
 from gameday.reporting.sentences import sentence, tone
 from gameday.reporting.summary import (
-    SIGNS,
     Figure,
     Step,
     detector_facts,
@@ -30,6 +29,7 @@ from gameday.reporting.summary import (
     stamp,
     steps,
 )
+from gameday.reporting.terminal import SIGNS
 from gameday.text import lines, one_line
 
 _OUTPUT_LIMIT = 20_000

@@ -12,7 +12,6 @@ from gameday.fields import format_duration
 from gameday.record import DrillRecord
 from gameday.reporting.sentences import sentence
 from gameday.reporting.summary import (
-    SIGNS,
     detector_facts,
     facts,
     figures,
@@ -25,6 +24,7 @@ from gameday.reporting.summary import (
     stamp,
     steps,
 )
+from gameday.reporting.terminal import SIGNS
 from gameday.text import lines, one_line
 
 _SPECIAL = re.compile(r"([\\`*\[\]|~!#$]|(?<!\w)_|_(?!\w))")

@@ -6,7 +6,6 @@ laid out there. Everything is computed from the record; nothing is measured agai
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gameday.clock import Instant
@@ -15,16 +14,6 @@ from gameday.record import DrillRecord
 from gameday.text import one_line
 from gameday.timeline import Event, Kind
 from gameday.verdict import Check, Measured, Outcome, Result, restoring_step
-
-SIGNS: Mapping[str, str] = {
-    Outcome.PASS: "✓",
-    Outcome.FAIL: "✗",
-    Outcome.INCONCLUSIVE: "?",
-    Result.MET: "✓",
-    Result.MISSED: "✗",
-    Result.UNKNOWN: "?",
-}
-"""A shape beside each colour: results must be told apart without seeing colours."""
 
 MINUS = "\u2212"
 

@@ -1,0 +1,18 @@
+"""Where nothing may be skipped (CI sets GAMEDAY_NO_SKIP), a skipped test fails the session."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not os.environ.get("GAMEDAY_NO_SKIP") or reporter is None or hasattr(session.config, "workerinput"):
+        return
+    skipped = reporter.stats.get("skipped", [])
+    if skipped and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        reporter.write_line(f"GAMEDAY_NO_SKIP is set and {len(skipped)} tests were skipped", red=True)
