@@ -82,7 +82,9 @@ class UndoLog:
         """Begin the log of a drill. `header`: environment (whole), instance, evidence, holder."""
         folder.mkdir(parents=True, exist_ok=True)
         log = cls(folder / f"{drill}.jsonl")
-        log._append({"drill": drill, "boot": boot_id(), **header})
+        unfinished = cls(folder / f"{drill}.tmp")  # a log is there with its header or not at all
+        unfinished._append({"drill": drill, "boot": boot_id(), **header})
+        unfinished.path.rename(log.path)
         _sync_folder(folder)
         return log
 
@@ -148,29 +150,51 @@ class UndoLog:
         self.path.with_suffix(".lock").unlink(missing_ok=True)
 
     def _append(self, value: Mapping[str, Any]) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(value, separators=(",", ":")) + "\n")
+        """Add one line, in place of what a crash left of the last one: behind that it could not be read."""
+        with self.path.open("ab") as file:
+            file.truncate(len(self._whole()))
+            file.write(json.dumps(value, separators=(",", ":")).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
 
-    def _lines(self) -> list[dict[str, Any]]:
-        """All entries; a last line cut off by a crash announced a change that was never made."""
+    def _whole(self) -> bytes:
+        """All lines that were written to their end. One cut off announced a change that was never made."""
         try:
-            text = self.path.read_text(encoding="utf-8")
+            content = self.path.read_bytes()
         except OSError as error:
             raise UndoError(f"cannot read the log of undos {self.path}: {error}") from error
-        result: list[dict[str, Any]] = []
-        lines = text.splitlines()
-        for number, line in enumerate(lines, 1):
-            try:
-                result.append(json.loads(line))
-            except ValueError as error:
-                if number == len(lines) and result:
-                    break
-                raise UndoError(f"{self.path}:{number}: damaged entry: {error}") from error
+        return content[: content.rfind(b"\n") + 1]
+
+    def _lines(self) -> list[dict[str, Any]]:
+        """All entries, the header first.
+
+        Raises:
+            UndoError: there is none, or one is damaged: what it said is not known.
+        """
+        result = [self._entry(number, line) for number, line in enumerate(self._whole().splitlines(), 1)]
         if not result:
             raise UndoError(f"{self.path}: empty log of undos")
         return result
+
+    def _entry(self, number: int, line: bytes) -> dict[str, Any]:
+        try:
+            entry = json.loads(line)
+            wanted = _FIELDS["header" if number == 1 else "undo" if "undo" in entry else "mark"]
+            missing = [name for name in wanted if name not in entry]
+            if missing or not isinstance(entry, dict):
+                raise ValueError(f"without {', '.join(missing)}")
+            if "undo" in entry:
+                Undo.from_json(entry["undo"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise UndoError(f"{self.path}:{number}: damaged entry: {error}") from error
+        return entry
+
+
+_FIELDS = {
+    "header": ("drill", "boot"),
+    "undo": ("id", "undo", "deadline_ns"),
+    "mark": ("id", "ok"),
+}
 
 
 def boot_id() -> str:

@@ -67,7 +67,7 @@ class DrillLock:
             note: dict[str, Any] = json.loads(self._note.read_text(encoding="utf-8"))
             holder = Holder(note["pid"], note["created"])
             who = LockHolder(note["drill"], note["scenario"], holder, note["since"])
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return None  # between taking the lock and writing the note, or nobody
         return who if who.holder.alive else None
 

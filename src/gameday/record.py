@@ -61,6 +61,7 @@ class DrillRecord:
         return None if self.speed == 1 else f"rehearsal at {self.speed:g} times speed"
 
 
+_STARTED = ("drill", "instance", "target", "speed", "detector")
 SAMPLE_COLUMNS = ("started_ns", "ended_ns", "ok", "detail")
 
 
@@ -72,6 +73,10 @@ def load_record(folder: Path, *, with_samples: bool = True) -> DrillRecord:
     """
     timeline = read_timeline(folder / "timeline.jsonl")
     started = timeline.started.data
+    missing = [name for name in _STARTED if name not in started]
+    if missing:
+        problem = f"drill.started without {', '.join(missing)}"
+        raise InvalidFile([Problem(folder / "timeline.jsonl", 1, "", problem)])
     speed = float(started["speed"])
     scenario = validate(Scenario, load_yaml(folder / "scenario.yaml")).at_speed(speed)
     samples = {path.stem: _read_samples(path) for path in _sample_files(folder)} if with_samples else {}

@@ -36,7 +36,7 @@ from gameday.timeline import Event, Kind, Phase, TimelineWriter
 from gameday.watchers import Seen, Watchers
 
 TICK_S = 0.25
-HASTE = 5.0
+HASTE = 2.5
 """Probes are sampled this many times as often while a change is expected: from the injection to its effect,
 and while the runbook works."""
 

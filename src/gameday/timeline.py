@@ -121,7 +121,8 @@ class TimelineWriter:
         self.events: list[Event] = []
         self.phase = Phase.PREFLIGHT
         self._on_event = on_event
-        self._file = path.open("a", encoding="utf-8")
+        # half of a surrogate pair (in the output of a command) becomes the JSON escape for it
+        self._file = path.open("a", encoding="utf-8", errors="backslashreplace")
 
     @classmethod
     def resume(cls, path: Path) -> TimelineWriter:
@@ -132,12 +133,12 @@ class TimelineWriter:
         """
         timeline = read_timeline(path)
         text = path.read_bytes()
-        whole = text[: text.rfind(b"\n") + 1]
-        if len(whole.splitlines()) > len(timeline.events):  # the last line ends, and is no event all the same
-            whole = b"".join(whole.splitlines(keepends=True)[: len(timeline.events)])
+        whole = b"".join(line + b"\n" for line in text.split(b"\n")[: len(timeline.events)])
         if len(whole) < len(text):
             os.truncate(path, len(whole))
         writer = cls(path)
+        if len(whole) > len(text):  # all of the last event was written, except that its line ends
+            writer._file.write("\n")
         writer.events = list(timeline.events)
         writer.phase = timeline.events[-1].phase
         return writer
@@ -181,8 +182,9 @@ def read_timeline(path: Path) -> Timeline:
         InvalidFile: not readable, or a line other than the last is no event.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        # not `splitlines`: texts of others in it may contain what Unicode calls a line separator
+        lines = path.read_bytes().removesuffix(b"\n").split(b"\n")
+    except OSError as error:
         raise InvalidFile([Problem(path, 1, "", f"cannot be read: {error}")]) from error
     events: list[Event] = []
     for number, line in enumerate(lines, 1):

@@ -137,7 +137,7 @@ def intervals(timeline: Timeline, alert: str) -> dict[str, Measured]:
         "notified": _alert(timeline, Kind.ALERT_NOTIFIED, alert),
         "first_step": timeline.first(Kind.STEP_STARTED),
         "last_step": timeline.last(Kind.STEP_ENDED),
-        "recovered": timeline.first(Kind.SERVICE_RECOVERED),
+        "recovered": _recovery(timeline),
         "resolved": _resolved(timeline, alert),
     }
     wanted = {
@@ -171,8 +171,14 @@ def _alert(timeline: Timeline, kind: Kind, alert: str) -> Event | None:
     )
 
 
+def _recovery(timeline: Timeline) -> Event | None:
+    """When the service was back, unless the drill had begun to put it back by then: that never counts."""
+    undo = timeline.first(Kind.UNDO_STARTED)
+    return timeline.first(Kind.SERVICE_RECOVERED, lambda event: undo is None or event.at < undo.at)
+
+
 def _resolved(timeline: Timeline, alert: str) -> Event | None:
-    recovered = timeline.first(Kind.SERVICE_RECOVERED)
+    recovered = _recovery(timeline)
     return timeline.last(
         Kind.ALERT_RESOLVED,
         lambda event: event.data["alert"] == alert and recovered is not None and recovered.at <= event.at,
@@ -182,10 +188,10 @@ def _resolved(timeline: Timeline, alert: str) -> Event | None:
 def restored_by(timeline: Timeline) -> str | None:
     """`runbook` when one of its steps had begun to act before the service came back, `self` when none had,
     `undo` when the service stayed down until the drill put everything back, None when it is not known."""
-    recovered = timeline.first(Kind.SERVICE_RECOVERED)
+    recovered = _recovery(timeline)
     if recovered is None:
         undone = timeline.first(Kind.UNDO_ENDED, lambda event: bool(event.data["ok"]))
-        down = timeline.first(Kind.SERVICE_DOWN)
+        down = timeline.first(Kind.SERVICE_DOWN) or timeline.first(Kind.SERVICE_RECOVERED)
         return "undo" if undone is not None and down is not None else None
     acting = timeline.first(
         Kind.STEP_STARTED, lambda event: bool(event.data["acts"]) and event.at <= recovered.at
@@ -195,7 +201,7 @@ def restored_by(timeline: Timeline) -> str | None:
 
 def restoring_step(timeline: Timeline) -> str | None:
     """Heading of the last acting step that had begun when the service came back."""
-    recovered = timeline.first(Kind.SERVICE_RECOVERED)
+    recovered = _recovery(timeline)
     if recovered is None:
         return None
     step = timeline.last(Kind.STEP_STARTED, lambda event: event.data["acts"] and event.at <= recovered.at)

@@ -69,6 +69,7 @@ def test_a_drill_is_found_with_its_figures(history: History, project: Project) -
     assert row.mttd_resolution_s == pytest.approx(0.1)
     assert row.time_to_recover_s == pytest.approx(17.6)
     assert (row.data_loss_s, row.rto_s, row.severity, row.owner) == (0.0, 900.0, "SEV2", "platform")
+    assert row.folder == "one"  # relative: a moved `reports/` keeps its links
     assert history.folder(row) == project.reports / "one"
 
 

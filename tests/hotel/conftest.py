@@ -134,6 +134,8 @@ class Postgres:
 
     def kill(self) -> None:
         """SIGKILL the postmaster and its children, and wait until none is left, not even as a zombie."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGSTOP)  # or it forks a child that the list below does not have
         family = self.family()
         for process in family:
             process.kill()

@@ -35,7 +35,7 @@ components:
       HOST: 127.0.0.1
       PORT: "${port}"
       DATABASE_URL: "${database.url}"
-      DATABASE_CHECKOUT_TIMEOUT_S: "0.4"
+      DATABASE_CHECKOUT_TIMEOUT_S: "0.3"
       DATABASE_QUERY_TIMEOUT_S: "1"
     ready: {http: /health/ready}
 probes:
@@ -45,12 +45,12 @@ probes:
     body: {guest: Probe, room_type: double, arrival: "${today}", nights: 1, reference: "${key}"}
     expect: {status: 201}
     every: 50ms
-    timeout: 1s
+    timeout: 500ms
   database-answers: {sql: select 1, component: database, every: 50ms, timeout: 1s}
 detector:
   kind: embedded
   rules: rules.yaml
-  every: 500ms
+  every: 250ms
   scrape: [{job: agente-api, component: api}]
 canary:
   write:
@@ -67,8 +67,8 @@ groups:
   - name: inn
     rules:
       - alert: database_connection_failures
-        expr: sum(rate(database_connection_errors_total[4s])) > 1
-        for: 1s
+        expr: sum(rate(database_connection_errors_total[2s])) > 1
+        for: 500ms
         labels: {severity: SEV2}
         annotations: {runbook_url: runbooks/database.md}
 """

@@ -141,6 +141,17 @@ def test_a_drill_at_speed_says_so_in_every_document(make, tmp_path: Path) -> Non
     assert words not in make(records.passed(tmp_path / "real")).lower()
 
 
+def test_a_rehearsal_is_marked_before_any_figure(tmp_path: Path) -> None:
+    record = records.rehearsed(tmp_path / "drill")
+    assert "Rehearsal at 10 times speed" in "\n".join(to_markdown(record).splitlines()[:4])
+    page = Page(to_html(record))
+    notice = next(
+        number for number, (_, text) in enumerate(page.texts) if text.startswith("Rehearsal at 10 times")
+    )
+    figure = next(number for number, (_, text) in enumerate(page.texts) if text == "Time to detect (MTTD)")
+    assert notice < figure
+
+
 def test_a_drill_that_broke_off_says_so_and_is_not_green(tmp_path: Path) -> None:
     record = records.broken_off(tmp_path / "drill")
     assert "broken off" in to_markdown(record)

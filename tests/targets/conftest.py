@@ -35,8 +35,8 @@ def make_target(tmp_path: Path) -> Iterator[MakeTarget]:
 
 @pytest.fixture
 def open_path() -> Iterator[Path]:
-    """A folder that every user can reach, unlike `tmp_path`."""
+    """A folder that every user can reach, unlike `tmp_path`. Ask for it before `make_target`, which needs it longer."""
     path = Path(tempfile.mkdtemp(prefix="gameday-open-")).resolve()
     path.chmod(0o755)
     yield path
-    shutil.rmtree(path, ignore_errors=True)
+    shutil.rmtree(path)

@@ -272,8 +272,22 @@ def test_below_a_folder_that_only_root_can_reach_a_user_namespace_is_used(make_t
     assert works(make_target(database=DATABASE)) == expect_way("unshare")
 
 
+def test_a_trial_that_was_killed_half_way_does_not_change_the_choice(make_target: MakeTarget) -> None:
+    target = make_target(database=PLAIN)
+    home = target.folder / "database"
+    home.mkdir(parents=True)
+    if os.geteuid() == 0:
+        os.chown(home, 65534, 65534)
+
+    target.up()
+
+    footing = target._components["database"].record().footing
+    assert footing is not None
+    assert footing.way == expect_way("unshare")
+
+
 def test_where_nobody_can_reach_everything_it_runs_as_nobody(
-    make_target: MakeTarget, open_path: Path
+    open_path: Path, make_target: MakeTarget
 ) -> None:
     (open_path / "environments").mkdir()
     target = make_target(root=open_path, database=DATABASE)
@@ -287,7 +301,7 @@ def test_where_nobody_can_reach_everything_it_runs_as_nobody(
 
 @pytest.mark.parametrize("forbidden", [("_setuid", "_unshare"), ("_setuid", "_unshare", "_copied_data")])
 def test_where_nothing_else_is_permitted_data_and_binaries_are_copied(
-    make_target: MakeTarget, open_path: Path, monkeypatch: pytest.MonkeyPatch, forbidden: tuple[str, ...]
+    open_path: Path, make_target: MakeTarget, monkeypatch: pytest.MonkeyPatch, forbidden: tuple[str, ...]
 ) -> None:
     def refuse(*_args: object) -> None:
         raise PermissionError("not permitted here")

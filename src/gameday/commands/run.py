@@ -102,6 +102,9 @@ def _prepare_closing() -> None:
     with suppress(ImportError):
         import gameday.history
         import gameday.reporting.write  # noqa: F401
+        from gameday.reporting.html import prepare
+
+        prepare()
 
 
 def status_of(session: Session) -> LiveStatus:

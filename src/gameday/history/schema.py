@@ -25,6 +25,8 @@ VERSION = 1
 CONNECT_TIMEOUT_S = 5
 _ADVISORY_LOCK = 0x67616D65646179  # "gameday"
 _WRITE = "gameday_write"
+# without an encoding psycopg gives bytes for the text of a SQL_ASCII database
+_POSTGRESQL = {"connect_timeout": CONNECT_TIMEOUT_S, "client_encoding": "utf8"}
 
 
 class HistoryError(GamedayError):
@@ -40,7 +42,7 @@ def open_engine(url: URL, busy_timeout_s: float) -> Engine:
         return engine
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
-    return create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
+    return create_engine(url, poolclass=NullPool, connect_args=_POSTGRESQL)
 
 
 def writing(engine: Engine) -> Engine:

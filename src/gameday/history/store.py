@@ -224,7 +224,8 @@ class History:
     def _translated(self, what: str) -> Iterator[None]:
         try:
             yield
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, OSError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            # the last four: a driver or dialect that met content which it cannot understand
             raise HistoryError(
                 f"cannot {what} the history at {self.where}: {reason(error)}; the evidence folders are unharmed, "
                 "and `gameday history rebuild` indexes them"

@@ -69,6 +69,11 @@ def to_html(record: DrillRecord) -> str:
     )
 
 
+def prepare() -> None:
+    """Compile the template now, so that the first page need not wait for it."""
+    _template()
+
+
 @cache
 def _template() -> Template:
     environment = Environment(

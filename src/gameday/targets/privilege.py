@@ -56,6 +56,9 @@ class Footing:
         if self.way in ("setuid", "copy"):
             nobody = pwd.getpwnam("nobody")
             os.chown(path, nobody.pw_uid, nobody.pw_gid)
+        elif self.way == "unshare":
+            # a trial of another way that was killed half-way may have given it to nobody
+            os.chown(path, os.geteuid(), os.getegid())
 
     def make_home(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
@@ -116,17 +119,13 @@ def _make_copied_home(folder: Path, instance_folder: Path) -> Path:
 def try_footing(footing: Footing) -> str:
     """Run PostgreSQL's own `--version` and write to the home this way.
 
-    Empty if it works, else what came back; the home's owner is then as before.
+    Empty if it works, else what came back.
     """
-    owner = footing.home.stat()
     try:
         footing.own(footing.home)
-        reason = _trial_run(footing)
+        return _trial_run(footing)
     except (OSError, KeyError, subprocess.SubprocessError) as error:
-        reason = str(error)
-    if reason:
-        os.chown(footing.home, owner.st_uid, owner.st_gid)
-    return reason
+        return str(error)
 
 
 def _trial_run(footing: Footing) -> str:

@@ -1,0 +1,71 @@
+"""The index of a team: the same promises on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gameday.history import History
+from gameday.project import Project
+from gameday.targets.process import ProcessTarget
+from history.writers import DRILLS_EACH, write_drills
+from reporting import records
+from targets.small import DATABASE, make_environment
+
+pytestmark = pytest.mark.process
+WRITERS = 16
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    for name in ("GAMEDAY_PROJECT", "GAMEDAY_REPORTS", "GAMEDAY_STATE"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "environments").mkdir()
+    (tmp_path / "reports").mkdir()
+    return Project(tmp_path)
+
+
+@pytest.fixture
+def database(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    target = ProcessTarget(make_environment({"database": DATABASE}), "team", project)
+    target.up()
+    try:
+        url = target.address("database").url
+        monkeypatch.setenv("GAMEDAY_HISTORY_URL", url)
+        yield url
+    finally:
+        target.down()
+
+
+def test_sixteen_writers_at_once_lose_nothing_and_store_nothing_twice(
+    project: Project, database: str
+) -> None:
+    records.passed(project.reports / "shared", drill="shared")
+    context = multiprocessing.get_context("forkserver")
+    barrier = context.Barrier(WRITERS)
+    writers = [context.Process(target=write_drills, args=(project.root, n, barrier)) for n in range(WRITERS)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(90)
+    assert [writer.exitcode for writer in writers] == [0] * WRITERS
+    with History.open(project) as history:
+        rows = history.drills(limit=None)
+    names = [row.drill for row in rows]
+    assert len(names) == len(set(names)) == WRITERS * DRILLS_EACH + 1
+    assert all(len(row.alerts) == 2 for row in rows)
+    assert rows[0].started == records.ZERO.utc
+    assert not (project.reports / "history.sqlite").exists()
+
+
+def test_hostile_names_are_stored_and_rebuild_finds_every_folder(project: Project, database: str) -> None:
+    drills = [make(project.reports / name) for name, make in records.ALL.items()]
+    with History.open(project) as history:
+        assert history.drills() == ()
+        history.add(drills[-1])
+        rebuilt = history.rebuild()
+        assert (rebuilt.indexed, rebuilt.skipped) == (len(drills), ())
+        assert {row.drill for row in history.drills()} == {record.drill for record in drills}
