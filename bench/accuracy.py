@@ -1,6 +1,6 @@
 """Whether the instants of a drill are true: effect, firing and recovery against an independent observer.
 
-The scenario is `database-down` with short windows, so that many drills fit in. What is true:
+The scenario is `database-down` at speed 10 with a shorter rule, so that many drills fit in. What is true:
 
 * effect: the first booking that failed, or the death of PostgreSQL, whichever was later (a booking under way when
   the process died fails too, but nothing fails before its cause);
@@ -20,13 +20,15 @@ from typing import Any
 import yaml
 
 from bench.arithmetic import spread
-from bench.hotel import RULES, Hotel, events, hotel, instant_ns, only, relative, write_yaml
+from bench.hotel import API_LABELS, RULES, Hotel, events, hotel, instant_ns, only, relative, write_yaml
 from bench.processes import GAMEDAY, PYTHON, ROOT, BenchError, background, surroundings, timed
 from bench.result import Result
 
 DRILLS = 7
+SPEED = 10
 ALERT = "database_connection_failures"
 WINDOW_S, FOR_S, EVERY_S, STABLE_S, THRESHOLD = 2.0, 1.0, 0.5, 0.5, 1.0
+"""At the drill's speed; the files that are written say as many times more."""
 MEDIAN_BAR_MS, WORST_BAR_MS = 50.0, 250.0
 DRILL_S = 90.0
 MEASURED = ("effect", "firing, as read", "firing, by the rule", "recovery")
@@ -94,10 +96,8 @@ def _write_files() -> Path:
     document = yaml.safe_load((ROOT / "scenarios" / "database-down.yaml").read_text(encoding="utf-8"))
     changes = {
         "scenario": "accuracy-scenario",
-        "expect": {"alert": ALERT, "fires_within": "20s", "resolves_within": "20s"},
-        "recovered": {**document["recovered"], "stable_for": f"{STABLE_S:g}s"},
-        "objectives": {"rto": "60s", "rpo": "60s"},
-        "safety": {"ttl": "2m", "max_targets": 1},
+        "expect": {"alert": ALERT, "fires_within": "3m", "resolves_within": "3m"},
+        "recovered": {**document["recovered"], "stable_for": f"{STABLE_S * SPEED:g}s"},
     }
     return write_yaml("accuracy-scenario", document | changes)
 
@@ -106,10 +106,8 @@ def _rules() -> Path:
     """The shipped rule with a shorter memory."""
     rules = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"][0]["rules"]
     rule = next(rule for rule in rules if rule["alert"] == ALERT)
-    short = {
-        "expr": f"sum(rate(database_connection_errors_total{{job=\"agente-api\"}}[{WINDOW_S:g}s])) > {THRESHOLD:g}",
-        "for": f"{FOR_S:g}s",
-    }
+    rate = f"rate(database_connection_errors_total{{{API_LABELS}}}[{WINDOW_S * SPEED:g}s])"
+    short = {"expr": f"sum({rate}) > {THRESHOLD:g}", "for": f"{FOR_S * SPEED:g}s"}
     return write_yaml("rules-accuracy", {"groups": [{"name": "bench", "rules": [rule | short]}]})
 
 
@@ -129,7 +127,7 @@ def _drill(place: Hotel, scenario: Path, folder: Path) -> tuple[Log, Path]:
     observer = [PYTHON, "-m", "bench.observer", str(folder / "settings.json")]
     with background(observer, folder / "observer.log") as process:
         timed(
-            [GAMEDAY, "run", str(scenario), "--yes", "--environment", place.reference],
+            [GAMEDAY, "run", str(scenario), "--yes", "--speed", str(SPEED), "--environment", place.reference],
             env=surroundings(GAMEDAY_REPORTS=str(reports)),
             timeout_s=DRILL_S,
         )

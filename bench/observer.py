@@ -19,9 +19,10 @@ import struct
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 from urllib.parse import urlsplit
 
 EVERY_S = 0.005
@@ -195,18 +196,36 @@ async def watch_process(observer: Observer, pid: int) -> None:
         os.close(descriptor)
 
 
+class TimelineTail:
+    """The lines that a drill adds to its timeline, from the moment at which there is one."""
+
+    def __init__(self, reports: Path) -> None:
+        self._reports = reports
+        self._file: BinaryIO | None = None
+        self._rest = b""
+
+    def added(self) -> list[dict[str, Any]]:
+        """Events that were written since the last call."""
+        if self._file is None:
+            path = next(self._reports.glob("*/timeline.jsonl"), None)
+            if path is None:
+                return []
+            self._file = path.open("rb")
+        *lines, self._rest = (self._rest + self._file.read()).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
 async def watch_timeline(observer: Observer, reports: Path) -> None:
     """When each event can be read by others; and when to look closely."""
-    path = await _timeline_of(reports)
-    with path.open("rb") as file:
-        rest = b""
+    with closing(TimelineTail(reports)) as tail:
         while True:
-            rest += file.read()
-            now_ns = time.monotonic_ns()
-            *lines, rest = rest.split(b"\n")
-            for line in lines:
-                event = json.loads(line)
-                observer.note("event", int(event["at"]["mono_ns"]), now_ns, [event["event"], event["data"].get("alert")])
+            for event in tail.added():
+                what = [event["event"], event["data"].get("alert")]
+                observer.note("event", int(event["at"]["mono_ns"]), time.monotonic_ns(), what)
                 if event["event"] in CLOSER:
                     observer.close_until = float("inf")
                 elif event["event"] in CALMER:
@@ -214,36 +233,31 @@ async def watch_timeline(observer: Observer, reports: Path) -> None:
             await asyncio.sleep(EVERY_S)
 
 
-async def _timeline_of(reports: Path) -> Path:
-    while True:
-        found = list(reports.glob("*/timeline.jsonl"))
-        if found:
-            return found[0]
-        await asyncio.sleep(EVERY_S)
-
-
-async def observe(settings: dict[str, Any]) -> None:
+def main(settings: dict[str, Any]) -> None:
+    """Observe until SIGTERM."""
     with Path(settings["output"]).open("w", encoding="utf-8") as out:
-        observer = Observer(out)
-        bookings = Bookings(observer, settings["api"])
-        queries = Queries(observer, settings["database"])
-        stopped = asyncio.Event()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(observer.regularly(bookings.ask)),
-                group.create_task(observer.regularly(queries.ask)),
-                group.create_task(bookings.scrape()),
-                group.create_task(watch_process(observer, int(settings["pid"]))),
-                group.create_task(watch_timeline(observer, Path(settings["reports"]))),
-            ]
-            await stopped.wait()
-            for task in tasks:
-                task.cancel()
-        used = time.process_time()
-        now_ns = time.monotonic_ns()
-        observer.note("cpu", now_ns, now_ns, used)
+        asyncio.run(observe(settings, Observer(out)))
+
+
+async def observe(settings: dict[str, Any], observer: Observer) -> None:
+    bookings = Bookings(observer, settings["api"])
+    queries = Queries(observer, settings["database"])
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(observer.regularly(bookings.ask)),
+            group.create_task(observer.regularly(queries.ask)),
+            group.create_task(bookings.scrape()),
+            group.create_task(watch_process(observer, int(settings["pid"]))),
+            group.create_task(watch_timeline(observer, Path(settings["reports"]))),
+        ]
+        await stopped.wait()
+        for task in tasks:
+            task.cancel()
+    now_ns = time.monotonic_ns()
+    observer.note("cpu", now_ns, now_ns, time.process_time())
 
 
 if __name__ == "__main__":
-    asyncio.run(observe(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))))
+    main(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))

@@ -69,7 +69,9 @@ def timed(
         output.seek(0)
         text = output.read().decode(errors="replace")
     if process.returncode != 0:
-        raise BenchError(f"{' '.join(argv)}: exit code {process.returncode} after {wall_s:.1f} s:\n{text[-TAIL:]}")
+        raise BenchError(
+            f"{' '.join(argv)}: exit code {process.returncode} after {wall_s:.1f} s:\n{text[-TAIL:]}"
+        )
     return Timed(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, text)
 
 

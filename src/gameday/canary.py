@@ -7,7 +7,7 @@ neither is a loss.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from gameday.clock import Instant
@@ -29,6 +29,20 @@ class Account:
     oldest_missing_s: float | None
     resolution_s: float
     detail: str
+
+
+def account(
+    acknowledged: Mapping[str, Instant], found: Collection[str], fault_at: Instant, every_s: float
+) -> Account:
+    """The records that were acknowledged against those that are there. One written every `every_s` seconds."""
+    if not acknowledged:
+        return Account(False, 0, 0, None, every_s, "no record was acknowledged")
+    present = frozenset(found)
+    ages_s = [fault_at - at for key, at in acknowledged.items() if key not in present]
+    # a record acknowledged after the fault and lost in the recovery is a loss of no age
+    oldest_s = max(0.0, *ages_s) if ages_s else None
+    resolution_s = every_s if ages_s else 0.0
+    return Account(True, len(acknowledged), len(ages_s), oldest_s, resolution_s, "looked up in the database")
 
 
 class CanaryWriter:
@@ -54,19 +68,11 @@ class CanaryWriter:
     async def account(self, fault_at: Instant) -> Account:
         """Look every acknowledged record up where it must be, after `stop`."""
         found, problem = await self._find()
-        resolution_s = self._canary.write.every
-        total = len(self.acknowledged)
+        every_s = self._canary.write.every
         if found is None:
-            return Account(False, total, 0, None, resolution_s, f"could not be looked up: {problem}")
-        if not self.acknowledged:
-            return Account(False, 0, 0, None, resolution_s, "no record was acknowledged")
-        lost = [at for key, at in self.acknowledged.items() if key not in found]
-        oldest_s = max((fault_at - at for at in lost), default=None)
-        # a record acknowledged after the fault and lost in the recovery is a loss of no age
-        oldest_s = None if oldest_s is None else max(0.0, oldest_s)
-        return Account(
-            True, total, len(lost), oldest_s, resolution_s if lost else 0.0, "looked up in the database"
-        )
+            detail = f"could not be looked up: {problem}"
+            return Account(False, len(self.acknowledged), 0, None, every_s, detail)
+        return account(self.acknowledged, found, fault_at, every_s)
 
     async def _find(self) -> tuple[set[str] | None, str]:
         import psycopg

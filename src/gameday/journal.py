@@ -132,7 +132,8 @@ class UndoLog:
         """
         from filelock import FileLock, Timeout
 
-        lock = FileLock(self.path.with_suffix(".lock"), is_singleton=True)  # one process may enter twice
+        # one process may enter twice, on whatever thread: `gameday recover` does around its own undo
+        lock = FileLock(self.path.with_suffix(".lock"), is_singleton=True, thread_local=False)
         try:
             lock.acquire(timeout=timeout_s)
         except Timeout as error:
@@ -152,7 +153,9 @@ class UndoLog:
     def _append(self, value: Mapping[str, Any]) -> None:
         """Add one line, in place of what a crash left of the last one: behind that it could not be read."""
         with self.path.open("ab") as file:
-            file.truncate(len(self._whole()))
+            whole_bytes = len(self._whole())
+            if whole_bytes < file.tell():
+                file.truncate(whole_bytes)
             file.write(json.dumps(value, separators=(",", ":")).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from gameday.clock import Instant
 from gameday.environment import REFERENCE, AnyProbe, HttpProbe, SqlProbe, StateProbe, TcpProbe
@@ -108,6 +108,8 @@ class Sampler:
                 ok, detail = await self._asker.ask(key)
         except TimeoutError:
             ok, detail = False, f"no answer within {self.timeout_s:g} s"
+        except Exception as error:  # noqa: BLE001 - a question that cannot be asked has failed; none is not an answer
+            ok, detail = False, first_line(error)
         return Answer(started, Instant.now(), ok, detail[:MAX_DETAIL], key)
 
     def _deliver(self) -> None:
@@ -152,7 +154,7 @@ class _HttpAsker:
         try:
             response = await self._client.request(self._method, self._url, json=body, headers=self._headers)
         except httpx.TimeoutException:
-            return False, "no answer in time"
+            return False, f"no answer within {self._probe.timeout:g} s"
         except httpx.HTTPError as error:
             return False, f"{type(error).__name__}: {error}"
         expect = self._probe.expect
@@ -239,7 +241,7 @@ class _StateAsker:
 
     def __init__(self, probe: StateProbe, address: Address) -> None:
         self._probe = probe
-        self._path = Path(urlsplit(address.url).path)
+        self._path = Path(unquote(urlsplit(address.url).path))
 
     async def ask(self, key: str) -> tuple[bool, str]:
         del key

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gameday.environment import Environment
-from gameday.errors import InvalidFile, Refused
+from gameday.errors import InvalidFile, Refused, UndoError
 from gameday.fields import parse
 from gameday.journal import UndoLog
 from gameday.project import Project
@@ -20,6 +20,9 @@ from gameday.targets import open_target
 from gameday.targets.base import Target
 from gameday.timeline import Kind, Phase, TimelineWriter
 from gameday.undo import revert_all
+
+
+_HEADER = ("drill", "project", "environment", "instance", "evidence", "holder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,9 @@ def recover_log(path: Path, by: str, reason: str) -> Recovery | None:
             path.with_suffix(".lock").unlink(missing_ok=True)
             return None
         header = log.header
+        missing = [name for name in _HEADER if name not in header]
+        if missing:
+            raise UndoError(f"{path}: damaged: its first line is without {', '.join(missing)}")
         drill = str(header["drill"])
         project = Project(Path(header["project"]))
         target = open_target(parse(Environment, header["environment"]), header["instance"], project)

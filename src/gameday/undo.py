@@ -76,9 +76,9 @@ def revert(undo: Undo, target: Target) -> str:
 
 
 def _start(component: str, target: Target) -> str:
-    before = target.status()[component].running
-    if before is Running.UP:
+    before = target.status().get(component)
+    if before is not None and before.running is Running.UP:
         return "was up already"
-    if before is Running.PAUSED:
+    if before is not None and before.running is Running.PAUSED:
         target.resume(component, REVERT_TIMEOUT_S)
     return target.start(component, REVERT_TIMEOUT_S)

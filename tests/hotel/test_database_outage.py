@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import time
 from collections.abc import Callable
@@ -47,6 +48,28 @@ def test_killed_and_started_again(healthy: Hotel) -> None:
         healthy.database.start()
         status, took_s = timed_post(client)
         assert (status, took_s < 1.0) == (201, True)
+
+
+def test_hundreds_of_callers_in_vain_do_not_keep_the_service_down(
+    healthy: Hotel, another_api: Callable[..., Module], eventually: Eventually
+) -> None:
+    """Those whose time ran out stay in a pool's queue; a bounded queue then refuses everybody for ever."""
+    api = another_api(DATABASE_CHECKOUT_TIMEOUT_S="0.05", OUTBOX_INTERVAL_S="60")
+    eventually(lambda: httpx.get(f"{api.url}/health/ready", trust_env=False).status_code == 200, 5, "ready")
+    healthy.database.kill()
+
+    async def in_vain(client: httpx.AsyncClient) -> list[int]:
+        answers = await asyncio.gather(*(client.post("/reservations", json=BOOKING) for _ in range(50)))
+        return [answer.status_code for answer in answers]
+
+    async def all_in_vain() -> list[int]:
+        async with httpx.AsyncClient(base_url=api.url, trust_env=False, timeout=10) as client:
+            return [status for _ in range(14) for status in await in_vain(client)]
+
+    assert set(asyncio.run(all_in_vain())) == {503}
+    healthy.database.start()
+    with httpx.Client(base_url=api.url, trust_env=False) as client:
+        assert eventually(lambda: timed_post(client)[0] == 201, 5, "a reservation is accepted") < 2.0
 
 
 def test_a_restart_that_nobody_noticed_costs_no_request(

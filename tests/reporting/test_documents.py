@@ -282,6 +282,24 @@ def test_flapping_samples_are_thinned_to_a_thousand_bins(tmp_path: Path) -> None
     assert 100 < len(lane.spans) <= MAX_BINS
 
 
+def test_a_faster_pace_around_recovery_leaves_no_gaps_elsewhere(tmp_path: Path) -> None:
+    record = records.passed(tmp_path / "drill")
+    start = record.started.mono_ns
+    slow = [n * 100_000_000 for n in range(100)]
+    fast = [10_000_000_000 + n * 20_000_000 for n in range(600)]
+    late = [22_000_000_000 + n * 100_000_000 for n in range(150)]
+    samples = tuple(Sample(start + at, start + at + 4_000_000, True) for at in (*slow, *fast, *late))
+    lane = _lane(replace(record, samples={"bookings": samples}), "probe bookings")
+    assert len(lane.spans) == 1
+
+
+def test_events_are_told_in_order_of_time(record: DrillRecord) -> None:
+    rows = re.findall(r"^\| ([+\u2212]?\d+\.\d\d) s \| \w+ \|", to_markdown(record), re.MULTILINE)
+    times = [float(text.replace("\u2212", "-")) for text in rows]
+    assert len(times) == len(record.timeline.events)
+    assert times == sorted(times)
+
+
 def test_a_hole_in_the_samples_is_not_drawn_as_held(tmp_path: Path) -> None:
     record = records.passed(tmp_path / "drill")
     kept = tuple(

@@ -3,7 +3,8 @@
 What a pool does by default turns a short outage into a long one: it backs off between connection attempts and
 hands out connections that died long ago. Here the pool gives up at once (`reconnect_timeout=0`), a watcher
 asks for a connection several times a second for as long as there is trouble, and a connection whose peer has
-hung up is replaced before it is used.
+hung up is replaced before it is used. Callers wait for the watcher, not in the pool: its queue keeps those whose
+time ran out until a connection comes, and a full queue would keep the watcher out for ever.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any, Self
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from hotel.background import stop_task
 from hotel.logs import EventLog
@@ -68,6 +69,7 @@ class Database:
         self._metrics = metrics
         self._log = log
         self._trouble = asyncio.Event()
+        self._calm = asyncio.Event()
         self._schema_exists = False
         self._watcher: asyncio.Task[None] | None = None
         self._pool = AsyncConnectionPool(
@@ -81,7 +83,6 @@ class Database:
             },
             min_size=settings.pool_min,
             max_size=settings.pool_max,
-            max_waiting=500,
             max_lifetime=settings.max_lifetime_s,
             reconnect_timeout=0,
             open=False,
@@ -90,7 +91,7 @@ class Database:
 
     async def start(self) -> None:
         """Return at once; the watcher creates the schema as soon as the database answers."""
-        self._trouble.set()
+        self._be_in_trouble()
         await self._pool.open()
         self._watcher = asyncio.create_task(self._watch(), name="database-watcher")
 
@@ -110,8 +111,15 @@ class Database:
         the block takes longer than the query time-out.
         """
         timeout_s = self._settings.checkout_timeout_s if checkout_timeout_s is None else checkout_timeout_s
+        give_up_at = asyncio.get_running_loop().time() + timeout_s
+        await self._wait_for_calm(give_up_at)
+        async with self._connection(give_up_at) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _connection(self, give_up_at: float) -> AsyncIterator[Connection]:
         try:
-            connection = await self._checkout(timeout_s)
+            connection = await self._checkout(give_up_at)
             deadline = asyncio.get_running_loop().call_later(self._settings.query_timeout_s, cut, connection)
             try:
                 yield connection
@@ -124,7 +132,7 @@ class Database:
         except psycopg.errors.UndefinedTable as error:
             # Somebody put an empty database in the place of ours.
             self._schema_exists = False
-            self._trouble.set()
+            self._be_in_trouble()
             raise DatabaseUnavailableError("the schema is not there yet") from error
 
     async def ping(self, timeout_s: float) -> None:
@@ -138,10 +146,17 @@ class Database:
         except TimeoutError as error:
             raise DatabaseUnavailableError("no answer in time") from error
 
-    async def _checkout(self, timeout_s: float) -> Connection:
+    async def _wait_for_calm(self, give_up_at: float) -> None:
+        try:
+            async with asyncio.timeout_at(give_up_at):
+                await self._calm.wait()
+        except TimeoutError as error:
+            self._failed(error)
+            raise DatabaseUnavailableError("no connection in time") from error
+
+    async def _checkout(self, give_up_at: float) -> Connection:
         """A connection whose peer has not hung up; dead ones go back, for the pool to replace."""
         loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + timeout_s
         while True:
             connection = await self._pool.getconn(timeout=max(0.001, give_up_at - loop.time()))
             try:
@@ -166,6 +181,13 @@ class Database:
     def _failed(self, error: BaseException) -> None:
         self._metrics.database_connection_errors.inc()
         self._log.trouble("database-unavailable", error)
+        stats = self._pool.get_stats()
+        exhausted = isinstance(error, PoolTimeout) and stats["pool_size"] >= self._settings.pool_max
+        if not exhausted:  # every connection is in use: the next one to come back is the cure
+            self._be_in_trouble()
+
+    def _be_in_trouble(self) -> None:
+        self._calm.clear()
         self._trouble.set()
 
     async def _watch(self) -> None:
@@ -181,10 +203,12 @@ class Database:
                 await asyncio.sleep(1.0)
             else:
                 self._trouble.clear()
+                self._calm.set()
                 self._log.event("database-available")
 
     async def _recover(self) -> None:
-        async with self.connection(WATCH_CHECKOUT_S) as connection:
+        give_up_at = asyncio.get_running_loop().time() + WATCH_CHECKOUT_S
+        async with self._connection(give_up_at) as connection:
             if self._schema_exists:
                 await connection.execute("SELECT 1")
                 return

@@ -225,9 +225,9 @@ def recover(
     paths = [log] if log else [found.path for found in UndoLog.find(Project.find().state / "undo")]
     code = 0
     for path in paths:
-        if environment is not None and UndoLog(path).header["instance"] != environment:
-            continue
         try:
+            if environment is not None and UndoLog(path).header.get("instance") != environment:
+                continue
             result = recover_log(path, by, reason)
         except GamedayError as error:
             out(f"{path.stem}: {error}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from gameday.detectors.base import Detector, OnHealth, OnTransition
 
@@ -34,7 +34,7 @@ def open_detector(
     if settings.kind == "fake":
         from gameday.detectors.fake import FakeDetector
 
-        path = Path(urlsplit(address(settings.watches).url).path)
+        path = Path(unquote(urlsplit(address(settings.watches).url).path))
         return FakeDetector(
             settings.alert, settings.watches, path, on_transition=on_transition, on_health=on_health
         )

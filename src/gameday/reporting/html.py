@@ -21,12 +21,15 @@ from gameday.reporting.summary import (
     effect,
     facts,
     figures,
+    in_time,
     measured_text,
     notices,
     origin,
     proven,
+    resolution_text,
     signed,
     stamp,
+    stamp_ms,
     steps,
 )
 from gameday.reporting.terminal import SIGNS
@@ -64,7 +67,7 @@ def to_html(record: DrillRecord) -> str:
         detector=detector_facts(record),
         events=[
             (signed(event.at - origin(record)), event.phase.value, sentence(event), tone(event))
-            for event in record.timeline
+            for event in in_time(record)
         ],
     )
 
@@ -90,7 +93,9 @@ def _template() -> Template:
         measured=measured_text,
         one_line=lambda text: one_line(text, _DETAIL_LIMIT),
         signed=signed,
+        resolution=resolution_text,
         stamp=stamp,
+        stamp_ms=stamp_ms,
     )
     return environment.get_template("report.html.j2")
 

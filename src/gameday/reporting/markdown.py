@@ -15,13 +15,15 @@ from gameday.reporting.summary import (
     detector_facts,
     facts,
     figures,
+    in_time,
     measured_text,
     moments,
     notices,
     origin,
     proven,
+    resolution_text,
     signed,
-    stamp,
+    stamp_ms,
     steps,
 )
 from gameday.reporting.terminal import SIGNS
@@ -95,8 +97,9 @@ def _instants(record: DrillRecord) -> str:
     rows = [
         (
             moment.label,
-            signed(moment.since_s) + (f" ± {moment.resolution_s:.2f} s" if moment.resolution_s else ""),
-            stamp(moment.at),
+            signed(moment.since_s)
+            + (f" ± {resolution_text(moment.resolution_s)}" if moment.resolution_s else ""),
+            stamp_ms(moment.at),
         )
         for moment in moments(record)
     ]
@@ -148,7 +151,7 @@ def _events(record: DrillRecord) -> str:
     zero = origin(record)
     rows = [
         (signed(event.at - zero), event.phase.value, escape(sentence(event), 500))
-        for event in record.timeline
+        for event in in_time(record)
     ]
     return "## Timeline\n\n" + _table(("Time", "Phase", "Event"), rows)
 

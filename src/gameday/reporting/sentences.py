@@ -16,6 +16,7 @@ from gameday.timeline import Event, Kind
 Data = Mapping[str, Any]
 LIMIT = 2000
 
+_FIRING = "is FIRING"
 GOOD, BAD, NEUTRAL = "good", "bad", "neutral"
 
 
@@ -65,7 +66,7 @@ def _alert(state: str) -> Callable[[Data], str]:
             if isinstance(labels, Mapping)
             else ""
         )
-        kind = "" if data.get("expected", True) else " (unexpected)"
+        kind = " (unexpected)" if state == _FIRING and not data.get("expected", True) else ""
         return f"alert {data.get('alert')} {state}{kind}{f' [{shown}]' if shown else ''}"
 
     return make
@@ -127,7 +128,7 @@ _SENTENCES: Mapping[Kind, Callable[[Data], str]] = {
         f"the fault had no effect: probe {d.get('probe')} still holds after {_seconds(d.get('waited_s'))}"
     ),
     Kind.ALERT_PENDING: _alert("is pending"),
-    Kind.ALERT_FIRING: _alert("is FIRING"),
+    Kind.ALERT_FIRING: _alert(_FIRING),
     Kind.ALERT_NOTIFIED: _alert("was notified"),
     Kind.ALERT_RESOLVED: _alert("resolved"),
     Kind.DETECTOR_HEALTH: _ok("the detector sees", "the detector is BLIND"),

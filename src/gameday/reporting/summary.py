@@ -301,6 +301,22 @@ def detector_facts(record: DrillRecord) -> tuple[tuple[str, str], ...]:
     return (*rows, ("could see", seen))
 
 
+def in_time(record: DrillRecord) -> list[Event]:
+    """The events by their instants: some are written only when what they say is certain."""
+    return sorted(record.timeline, key=lambda event: (event.at.mono_ns, event.seq))
+
+
+def resolution_text(seconds: float | None) -> str:
+    """Empty where nothing was sampled."""
+    if not seconds:
+        return ""
+    return f"{seconds:.2f} s" if seconds >= 0.005 else "< 0.01 s"
+
+
+def stamp_ms(at: Instant) -> str:
+    return at.utc.isoformat(sep=" ", timespec="milliseconds").removesuffix("+00:00")
+
+
 def stamp(at: Instant) -> str:
     return at.utc.strftime("%Y-%m-%d %H:%M:%S UTC")
 

@@ -1,0 +1,81 @@
+"""What the activities of a drill do, one after the other, without Chaos Toolkit between them and the session."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from core.worlds import fake_environment, fake_scenario, fake_target
+from gameday import faults
+from gameday.clock import Instant
+from gameday.journal import Holder, UndoLog
+from gameday.project import Project
+from gameday.record import DrillRecord, load_record
+from gameday.session import Session
+from gameday.targets.fake import FakeTarget
+from gameday.timeline import Phase
+
+PHASES = [
+    Phase.PREFLIGHT, Phase.INJECT, Phase.DETECT, Phase.RESPOND, Phase.RECOVER, Phase.ACCOUNT,
+]  # fmt: skip
+STEP = {"heading": "Start it again", "section": "Resolution Steps", "budget_s": 60.0, "acts": True}
+
+
+def session_of(project: Project, *changes: tuple[str, str], instance: str = "fake") -> Session:
+    session = Session(project, fake_environment(), instance, fake_scenario(*changes))
+    if instance != "fake":
+        session.target.up()
+    return session
+
+
+def recorded(session: Session) -> DrillRecord:
+    """The drill as it lies on disk."""
+    return load_record(session.evidence.folder)
+
+
+async def begin(session: Session, *, apply: bool = True) -> None:
+    """Preflight, arm, inject."""
+    await session.preflight()
+    fault = faults.build(session.scenario.fault, session.target)
+    await session.arm(fault.prepare().to_json())
+    await session.injecting(fault.describe(), Instant.now().to_json())
+    detail = fault.apply() if apply else "disarmed"
+    await session.injected(detail, Instant.now().to_json())
+
+
+async def play(session: Session, abort_in: Phase | None = None) -> None:
+    """The whole drill with a runbook that starts the database; `abort_in` a phase, just before it waits."""
+
+    def now(phase: Phase) -> None:
+        if phase is abort_in:
+            session.abort("SIGINT received")
+
+    now(Phase.PREFLIGHT)
+    await begin(session)
+    now(Phase.INJECT)
+    await session.effective()
+    now(Phase.DETECT)
+    await session.detect()
+    await session.responding("01-demo", "Demo")
+    await session.step_started(Instant.now().to_json(), action="start database", **STEP)
+    now(Phase.RESPOND)
+    FakeTarget(session.environment, session.instance, session.project).start("database", 1)
+    met, _ = await session.wait_for_probe("answers", 2.0)
+    ended = {"outcome": "done" if met else "failed", "over_budget": False, "duration_s": 0.1, "output": ""}
+    await session.step_ended(Instant.now().to_json(), **STEP, **ended)
+    await session.responded(completed=met, reason="")
+    now(Phase.RECOVER)
+    await session.recover()
+    now(Phase.ACCOUNT)
+    await session.account()
+    await session.undo()
+
+
+def adopted(log: UndoLog, holder: Holder) -> None:
+    """Say that another process holds the log."""
+    first, rest = log.path.read_text().split("\n", 1)
+    header = {**json.loads(first), "holder": asdict(holder)}
+    log.path.write_text(f"{json.dumps(header)}\n{rest}")
+
+
+__all__ = ["PHASES", "adopted", "begin", "fake_target", "play", "recorded", "session_of"]
