@@ -26,6 +26,10 @@ MEASUREMENTS = {
 }
 
 
+WIDTH = 140
+"""Of the table where there is no terminal to ask."""
+
+
 def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
     if options.list:
@@ -48,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
                 missing[name] = str(error)
                 print(f"{name}: not measured: {error}", file=sys.stderr)
     report.write(options.output, results, before, missing)
-    report.show(results, Console())
+    report.show(results, Console(width=None if sys.stdout.isatty() else WIDTH))
     print(f"wrote {options.output}")
     missed = bars_missed(results)
     if missed:

@@ -12,9 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from chaoslib.exceptions import InterruptExecution
+from typing import Any, NoReturn
 
 from gameday import faults
 from gameday.clock import Instant
@@ -29,6 +27,9 @@ from gameday.runbook.parse import load_runbook
 from gameday.scenario import Scenario
 from gameday.targets import open_target
 from gameday.targets.base import Execution, Target
+
+CHAOS_TOOLKIT_EXIT = 20
+"""The exit code by which chaoslib tells an end with rollbacks from one without (its module `exit`)."""
 
 __all__ = ["account", "detect", "effective", "holds", "inject", "preflight", "recover", "respond", "undo"]
 
@@ -77,7 +78,7 @@ def _join(configuration: Mapping[str, Any] | None) -> _Drill:
         try:
             _drill = _Drill.join(configuration or {})
         except GamedayError as error:
-            raise InterruptExecution(str(error)) from error
+            _end(str(error))
     return _drill
 
 
@@ -86,7 +87,14 @@ def _call(drill: _Drill, method: str, **params: Any) -> Any:
         return drill.link.call(method, **params)
     except GamedayError as error:
         _leave(drill)
-        raise InterruptExecution(str(error)) from error
+        _end(str(error))
+
+
+def _end(reason: str) -> NoReturn:
+    """End the experiment. Chaos Toolkit takes any exception of a Python activity, its own InterruptExecution
+    too, for a failed activity and goes on with the next; only an exit gets through."""
+    print(f"gameday: {reason}", file=sys.stderr, flush=True)
+    raise SystemExit(CHAOS_TOOLKIT_EXIT)
 
 
 def _leave(drill: _Drill) -> None:
@@ -142,12 +150,13 @@ def inject(configuration: Mapping[str, Any] | None = None) -> str:
     fault = faults.build(drill.scenario.fault, drill.target)
     _call(drill, "arm", undo=fault.prepare().to_json())
     _call(drill, "injecting", fault=fault.describe(), at=Instant.now().to_json())
+    begun = Instant.now()
     try:
         detail = fault.apply()
     except GamedayError as error:
         _leave(drill)
-        raise InterruptExecution(f"{fault.describe()}: {error}") from error
-    _call(drill, "injected", detail=detail, at=Instant.now().to_json())
+        _end(f"{fault.describe()}: {error}")
+    _call(drill, "injected", detail=detail, begun=begun.to_json(), at=Instant.now().to_json())
     return detail
 
 
@@ -156,7 +165,7 @@ def effective(configuration: Mapping[str, Any] | None = None) -> bool:
     drill = _join(configuration)
     if not _call(drill, "effective"):
         _leave(drill)
-        raise InterruptExecution("the fault had no effect")
+        _end("the fault had no effect")
     return True
 
 
@@ -173,7 +182,7 @@ def respond(configuration: Mapping[str, Any] | None = None) -> dict[str, Any]:
         runbook = load_runbook(drill.project.runbook_file(drill.scenario.respond.runbook))
     except GamedayError as error:
         _leave(drill)
-        raise InterruptExecution(str(error)) from error
+        _end(str(error))
     _call(drill, "responding", runbook=runbook.name, title=runbook.title)
     outcome = execute(
         runbook,

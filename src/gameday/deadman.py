@@ -14,6 +14,8 @@ import sys
 import time
 from pathlib import Path
 
+from gameday.waiting import wait_ended
+
 GRACE_S = 0.5
 RECOVER_TIMEOUT_S = 600
 DISARM = b"disarm\n"
@@ -65,9 +67,7 @@ class DeadManSwitch:
                 self._process.stdin.close()
             except OSError as error:
                 print(f"dead-man switch: already gone: {error}", file=sys.stderr)
-        try:
-            self._process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
+        if wait_ended(self._process, 5) is None:
             self._process.kill()
             self._process.wait(timeout=5)
         if self._process.stdout is not None:

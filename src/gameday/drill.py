@@ -35,6 +35,7 @@ from gameday.scenario import Scenario, load_scenario
 from gameday.session import Session
 from gameday.strays import VARIABLE, end_strays
 from gameday.timeline import Event, Kind
+from gameday.waiting import wait_ended
 
 TICK_S = 0.25
 MAX_SPEED = 100.0
@@ -152,7 +153,7 @@ class Engine:
     async def _wait(self) -> int | None:
         if self._process is None:
             return None
-        return await asyncio.to_thread(self._process.wait, 10)
+        return await asyncio.to_thread(wait_ended, self._process, 10)
 
     def kill(self) -> None:
         """End the process at once; no-op when it has ended."""

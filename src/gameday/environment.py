@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -25,7 +24,8 @@ from gameday.fields import (
     shown,
     validate,
 )
-from gameday.files import Location, load_yaml
+from gameday.files import load_yaml
+from gameday.fit import misfits
 from gameday.project import Project
 
 REFERENCE = re.compile(r"\$\{([a-z0-9_.-]+)\}")
@@ -217,17 +217,6 @@ Probe = Annotated[
 ]
 
 
-_BELONGS: dict[str, dict[str, tuple[Any, ...]]] = {
-    "process": {
-        "components": (PostgresqlComponent, ValkeyComponent, CommandComponent),
-        "probes": (HttpProbe, SqlProbe, TcpProbe),
-    },
-    "fake": {"components": (FakeComponent,), "probes": (StateProbe,)},
-}
-_DETECTS = {"process": "embedded", "fake": "fake"}
-_ANSWERS = {"http": "command", "sql": "postgresql"}
-
-
 class CanaryFind(Model):
     """How to look acknowledged records up after recovery."""
 
@@ -326,58 +315,10 @@ class Environment(Model):
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Environment:
-        problems = (*self._of_another_target(), *self._unknown_components(), *self._wrong_components())
+        problems = tuple(misfits(self))
         if problems:
             raise Misfit(*problems)
         return self
-
-    def _of_another_target(self) -> Iterator[tuple[Location, str]]:
-        """Parts that this target does not have."""
-        parts: dict[str, dict[str, Any]] = {"components": self.components, "probes": self.probes}
-        for what, named in parts.items():
-            kinds = _BELONGS[self.target][what]
-            for name, part in named.items():
-                if not isinstance(part, kinds):
-                    fitting = ", ".join(kind.verb for kind in kinds)
-                    yield (what, name), f"is of {part.verb}; target {self.target} has {what} of {fitting}"
-        fitting = _DETECTS[self.target]
-        if self.detector.kind != fitting:
-            message = f"{self.detector.kind!r} is not for target {self.target}; expected {fitting!r}"
-            yield ("detector", "kind"), message
-
-    def _unknown_components(self) -> Iterator[tuple[Location, str]]:
-        known = ", ".join(self.components)
-        for field, component in self._asked():
-            if component not in self.components:
-                yield field, f"no component {component!r}; components here: {known}"
-
-    def _asked(self) -> Iterator[tuple[Location, str]]:
-        """Where a component is named, and which."""
-        for name, probe in self.probes.items():
-            yield ("probes", name, "component"), probe.component
-        if isinstance(self.detector, EmbeddedDetector):
-            for index, scrape in enumerate(self.detector.scrape):
-                yield ("detector", "scrape", index, "component"), scrape.component
-        else:
-            yield ("detector", "watches"), self.detector.watches
-        if self.canary is not None:
-            yield ("canary", "write", "component"), self.canary.write.component
-            yield ("canary", "find", "component"), self.canary.find.component
-
-    def _wrong_components(self) -> Iterator[tuple[Location, str]]:
-        """Questions that their component cannot answer."""
-        asked: list[tuple[Location, str, str]] = [
-            (("probes", name), probe.verb, probe.component) for name, probe in self.probes.items()
-        ]
-        if self.canary is not None:
-            asked += [(("canary", "write"), "http", self.canary.write.component)]
-            asked += [(("canary", "find"), "sql", self.canary.find.component)]
-        for field, verb, name in asked:
-            component = self.components.get(name)
-            right = _ANSWERS.get(verb)
-            if component is not None and right is not None and component.verb not in (right, "fake"):
-                message = f"{name!r} is a {component.verb}; {verb} asks a component of {right}"
-                yield (*field, "component"), message
 
 
 def start_order(components: dict[str, Any]) -> tuple[str, ...]:

@@ -85,6 +85,7 @@ def parse_yaml(text: str, path: Path, first_line: int = 1) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         at = mark.line if mark is not None else 0
+        at = max(0, min(at, len(text.splitlines()) - 1))  # at the end of the file: its last line
         what = " ".join(part for part in (error.context, error.problem) if part)
         if _starts_with_tab(text, at):
             what = "a tab cannot indent; use spaces"

@@ -21,7 +21,6 @@ from gameday.targets.base import Target
 from gameday.timeline import Kind, Phase, TimelineWriter
 from gameday.undo import revert_all
 
-
 _HEADER = ("drill", "project", "environment", "instance", "evidence", "holder")
 
 

@@ -79,7 +79,9 @@ class Session:
         self._samplers: list[Sampler] = []
         self._canary: CanaryWriter | None = None
         self._changed = asyncio.Event()
+        self._passed_preflight = False
         self._injecting: Event | None = None
+        self._applied: tuple[Instant, Instant] | None = None
         self._effective: Event | None = None
         self._recovered: Event | None = None
         self.detector = open_detector(
@@ -219,9 +221,10 @@ class Session:
 
     async def until(self, condition: Callable[[], bool], deadline_ns: int) -> bool:
         """Wait until `condition`, looked at whenever something changed, or until the deadline."""
-        while not condition():
-            if self.aborted is not None:
-                raise Aborted(self.aborted)
+        while True:
+            self._end_when_aborted()
+            if condition():
+                return True
             left_s = (deadline_ns - time.monotonic_ns()) / 1e9
             if left_s <= 0:
                 return False
@@ -231,7 +234,10 @@ class Session:
                     await self._changed.wait()
             except TimeoutError:
                 continue
-        return True
+
+    def _end_when_aborted(self) -> None:
+        if self.aborted is not None:
+            raise Aborted(self.aborted)
 
     def abort(self, reason: str) -> None:
         """End the drill at the next opportunity; whoever waits is woken. The first reason stands."""
@@ -310,6 +316,7 @@ class Session:
             self._checked("alert", ok=False, detail=detail)
             raise Refused(detail)
         self._checked("alert", ok=True, detail=f"{name} is quiet")
+        self._passed_preflight = True
 
     def _check_leftovers(self) -> str:
         for log in UndoLog.find(self.project.state / "undo"):
@@ -323,7 +330,14 @@ class Session:
         self.timeline.record(Kind.PREFLIGHT_CHECKED, check=check, ok=ok, detail=detail)
 
     async def arm(self, undo: Mapping[str, Any]) -> None:
-        """Record the undo and arm the dead-man switch. Only afterwards may the fault be applied."""
+        """Record the undo and arm the dead-man switch. Only afterwards may the fault be applied.
+
+        Raises:
+            Refused: preflight was not passed; whoever asks has gone on in spite of it.
+        """
+        self._end_when_aborted()
+        if not self._passed_preflight:
+            raise Refused("preflight was not passed; nothing may be touched")
         self._enter(Phase.ARM)
         await self._safeguard.arm(Undo.from_json(undo), self.scenario.safety.ttl)
 
@@ -336,29 +350,32 @@ class Session:
             Kind.FAULT_INJECTING, at=Instant.from_json(dict(at)), fault=fault, targets=list(targets)
         )
 
-    async def injected(self, detail: str, at: Mapping[str, Any]) -> None:
-        self.timeline.record(Kind.FAULT_INJECTED, at=Instant.from_json(dict(at)), detail=detail)
+    async def injected(self, detail: str, begun: Mapping[str, Any], at: Mapping[str, Any]) -> None:
+        """The fault was applied, between `begun` and `at`."""
+        self._applied = (Instant.from_json(dict(begun)), Instant.from_json(dict(at)))
+        self.timeline.record(Kind.FAULT_INJECTED, at=self._applied[1], detail=detail)
 
     async def effective(self) -> bool:
         """Wait for the proof that the fault took effect."""
-        impact, injecting = self.scenario.impact, self._injecting
-        if injecting is None:
-            raise UsageError("nothing was injected")
-        start = injecting.at
+        impact, injecting, applied = self.scenario.impact, self._injecting, self._applied
+        if injecting is None or applied is None:
+            raise Refused("nothing was injected")
+        begun, done = applied
 
         def failing() -> Seen | None:
             seen = self.watchers.failing(impact.probe)
-            return seen if seen is not None and start <= self._answered(impact.probe) else None
+            return seen if seen is not None and begun <= self._answered(impact.probe) else None
 
-        found = await self.until(lambda: failing() is not None, start.plus(impact.fails_within).mono_ns)
+        found = await self.until(lambda: failing() is not None, begun.plus(impact.fails_within).mono_ns)
         seen = failing()
         self._pace(1.0)
         if not found or seen is None:
-            self.timeline.record(Kind.FAULT_INEFFECTIVE, probe=impact.probe, waited_s=Instant.now() - start)
+            self.timeline.record(Kind.FAULT_INEFFECTIVE, probe=impact.probe, waited_s=Instant.now() - begun)
             return False
-        # a sample that was under way when the fault struck proves it only when it ends
-        at = seen.at if start <= seen.at else self._answered(impact.probe)
-        resolution_s = min(seen.resolution_s, at - start) if start <= seen.at else at - start
+        at = seen.at
+        if at < done:  # asked before or while the fault struck: it struck at the latest when it was applied
+            at = min(done, self._answered(impact.probe), key=lambda instant: instant.mono_ns)
+        resolution_s = min(seen.resolution_s + (at - seen.at), at - begun)
         answer = self.watchers.answers()[impact.probe]
         self._effective = self.timeline.record(
             Kind.FAULT_EFFECTIVE, at=at, probe=impact.probe, resolution_s=resolution_s, detail=answer.detail

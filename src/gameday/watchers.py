@@ -28,6 +28,9 @@ class ProbeState:
         self.since: Seen | None = None
         self.last: Answer | None = None
         self.count = 0
+        self.usual_s = 0.0
+        """The slowest good answer before the first bad one: how long an answer takes when all is well."""
+        self._ever_failed = False
 
     def add(self, answer: Answer) -> None:
         if answer.ok is not self.ok:
@@ -35,14 +38,25 @@ class ProbeState:
             self.ok = answer.ok
         self.last = answer
         self.count += 1
+        self._ever_failed = self._ever_failed or not answer.ok
+        if not self._ever_failed:
+            self.usual_s = max(self.usual_s, answer.ended - answer.started)
 
     def _seen(self, answer: Answer) -> Seen:
-        """A good answer proves the service at its end; a bad one was already in vain when it was asked."""
+        """A good answer proves the service at its end; a bad one was already in vain when it was asked.
+
+        How long before its first good answer a service was back: had it been before the last bad question was
+        asked, that one had been answered. A good answer that took longer than usual was waiting for the service,
+        which then came back when it was given.
+        """
         at = answer.ended if answer.ok else answer.started
         if self.last is None:
             return Seen(at, 0.0)
-        before = self.last.started if answer.ok else self.last.ended
-        return Seen(at, max(0.0, at - before))
+        if not answer.ok:
+            return Seen(at, max(0.0, at - self.last.ended))
+        asked_apart_s = answer.started - self.last.started
+        took_s = answer.ended - answer.started
+        return Seen(at, max(0.0, asked_apart_s + (min(took_s, self.usual_s) if self.usual_s else took_s)))
 
 
 class Watchers:

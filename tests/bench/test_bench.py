@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from bench.accuracy import Log, effect_ns, recovery_ns, rule_ns
 from bench.arithmetic import alternate, ratios, spread
 from bench.processes import BenchError, timed

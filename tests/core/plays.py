@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from core.worlds import fake_environment, fake_scenario, fake_target
+from core.worlds import fake_environment, fake_scenario
 from gameday import faults
 from gameday.clock import Instant
 from gameday.journal import Holder, UndoLog
@@ -16,7 +16,7 @@ from gameday.targets.fake import FakeTarget
 from gameday.timeline import Phase
 
 PHASES = [
-    Phase.PREFLIGHT, Phase.INJECT, Phase.DETECT, Phase.RESPOND, Phase.RECOVER, Phase.ACCOUNT,
+    Phase.PREFLIGHT, Phase.ARM, Phase.INJECT, Phase.DETECT, Phase.RESPOND, Phase.RECOVER, Phase.ACCOUNT,
 ]  # fmt: skip
 STEP = {"heading": "Start it again", "section": "Resolution Steps", "budget_s": 60.0, "acts": True}
 
@@ -33,9 +33,11 @@ def recorded(session: Session) -> DrillRecord:
     return load_record(session.evidence.folder)
 
 
-async def begin(session: Session, *, apply: bool = True) -> None:
-    """Preflight, arm, inject."""
+async def begin(session: Session, *, apply: bool = True, abort: bool = False) -> None:
+    """Preflight, arm, inject. Not `apply`: the fault is disarmed; `abort`: somebody does, before the arming."""
     await session.preflight()
+    if abort:
+        session.abort("SIGINT received")
     fault = faults.build(session.scenario.fault, session.target)
     await session.arm(fault.prepare().to_json())
     await session.injecting(fault.describe(), Instant.now().to_json())
@@ -51,7 +53,7 @@ async def play(session: Session, abort_in: Phase | None = None) -> None:
             session.abort("SIGINT received")
 
     now(Phase.PREFLIGHT)
-    await begin(session)
+    await begin(session, abort=abort_in is Phase.ARM)
     now(Phase.INJECT)
     await session.effective()
     now(Phase.DETECT)
@@ -76,6 +78,3 @@ def adopted(log: UndoLog, holder: Holder) -> None:
     first, rest = log.path.read_text().split("\n", 1)
     header = {**json.loads(first), "holder": asdict(holder)}
     log.path.write_text(f"{json.dumps(header)}\n{rest}")
-
-
-__all__ = ["PHASES", "adopted", "begin", "fake_target", "play", "recorded", "session_of"]

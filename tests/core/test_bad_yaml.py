@@ -72,6 +72,11 @@ LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
             id="bracket-left-open",
         ),
         pytest.param(
+            "a: 1\nb: 'left open\n",
+            "2: not valid YAML: while scanning a quoted scalar found unexpected end of stream",
+            id="quote-left-open",
+        ),
+        pytest.param(
             f"{SCENARIO}---\n{SCENARIO}",
             "20: not valid YAML: expected a single document in the stream but found another document",
             id="two-documents",

@@ -219,8 +219,12 @@ def test_a_runbook_that_does_nothing_fails_and_the_undo_is_no_recovery(project: 
         await session.responded(completed=True, reason="")
         assert not await session.recover()
         await session.account()
+        await session.undo()
+        await asyncio.sleep(0.2)  # longer than the service must be stable
 
-    verdict = recorded(run(session_of(project, ("rto: 5s", "rto: 400ms")), in_vain)).verdict
+    record = recorded(run(session_of(project, ("rto: 5s", "rto: 400ms")), in_vain))
+    assert record.timeline.first(Kind.SERVICE_RECOVERED) is None
+    verdict = record.verdict
     assert (verdict.outcome, verdict.restored_by) == (Outcome.FAIL, "undo")
     results = {check.name: check.result for check in verdict.checks}
     assert (results["recovered"], results["detected"], results["undone"]) == (
@@ -228,6 +232,21 @@ def test_a_runbook_that_does_nothing_fails_and_the_undo_is_no_recovery(project: 
         Result.MET,
         Result.MET,
     )
+
+
+def test_probes_that_never_failed_prove_no_recovery(project: Project) -> None:
+    async def wait(session: Session) -> None:
+        await begin(session)
+        await session.effective()
+        await session.responding("01-demo", "Demo")
+        await session.responded(completed=True, reason="")
+        assert not await session.recover()
+
+    changes = ("rto: 5s", "rto: 300ms"), ("probes: [answers]", "probes: [api-answers]")
+    record = recorded(run(session_of(project, *changes), wait))
+    assert all(sample.ok for sample in record.samples["api-answers"])
+    assert record.timeline.first(Kind.SERVICE_RECOVERED) is None
+    assert record.verdict.outcome is Outcome.FAIL
 
 
 def test_a_service_that_heals_before_a_step_acts_is_restored_by_itself(project: Project) -> None:
@@ -256,6 +275,8 @@ def test_an_abort_in_any_phase_undoes_at_once_with_exit_code_4(project: Project,
     assert (record.verdict.outcome, record.verdict.exit_code) == (Outcome.INCONCLUSIVE, 4)
     assert record.verdict.reasons[0] == "aborted: SIGINT received"
     assert len(record.timeline.all(Kind.DRILL_ABORTED)) == 1
+    if phase in (Phase.PREFLIGHT, Phase.ARM):
+        assert record.timeline.first(Kind.UNDO_RECORDED) is None, "nothing may be touched any more"
     nothing_is_left(session)
 
 

@@ -307,7 +307,7 @@ def test_every_rules_file_of_the_example_can_be_read() -> None:
 
 def test_results_equal_prombeds_own_on_random_samples() -> None:
     """Resets, gaps, series that vanish and return, and NaN included."""
-    chance = random.Random(7)  # noqa: S311
+    chance = random.Random(7)
     source, store = evaluator(), InMemoryStorage(retention_ms=400_000)
     reference = PromQLEngine(store)
     questions = [

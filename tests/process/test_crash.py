@@ -11,6 +11,7 @@ import subprocess
 import time
 
 import pytest
+
 from process.inn import Inn, kill, until
 
 pytestmark = [pytest.mark.process, pytest.mark.xdist_group("inn")]
@@ -62,7 +63,9 @@ def test_recover_leaves_nothing_behind_after_the_runner_was_killed(inn: Inn, kin
     assert inn.left_behind() == []
 
 
-@pytest.mark.parametrize("kind", ["deadman.armed", "fault.injected", "alert.firing", "step.started", "undo.started"])
+@pytest.mark.parametrize(
+    "kind", ["deadman.armed", "fault.injected", "alert.firing", "step.started", "undo.started"]
+)
 def test_the_dead_man_switch_alone_leaves_nothing_behind(inn: Inn, kind: str) -> None:
     kill_after(inn, kind)
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from process.inn import RUNBOOK, SCENARIO, Inn
 
 from gameday.environment import load_environment
 from gameday.project import Project
 from gameday.targets.process import ProcessTarget
+from process.inn import RUNBOOK, SCENARIO, Inn
 
 pytestmark = [pytest.mark.process, pytest.mark.xdist_group("inn")]
 
@@ -71,6 +71,8 @@ def still_there(inn: Inn) -> int:
     environment = load_environment(Path(inn.root / "environments" / "inn.yaml"))
     url = ProcessTarget(environment, "inn", Project(inn.root)).address("database").url
     with psycopg.connect(url) as connection:
-        row = connection.execute("select count(*) from reservations where reference like %s", [prefix]).fetchone()
+        row = connection.execute(
+            "select count(*) from reservations where reference like %s", [prefix]
+        ).fetchone()
     assert row is not None
     return int(row[0])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from process.inn import REPOSITORY, RULES, RUNBOOK, SCENARIO, Inn, environ_for
 
 pytestmark = [pytest.mark.process, pytest.mark.xdist_group("inn")]
@@ -111,7 +112,9 @@ def test_an_alert_that_is_not_quiet_refuses_the_drill_before_anything_is_touched
 
 def test_a_probe_that_does_not_hold_refuses_the_drill(inn: Inn) -> None:
     environment = (inn.root / "environments" / "inn.yaml").read_text()
-    broken = environment.replace("expect: {status: 201}\n    every: 50ms", "expect: {status: 418}\n    every: 50ms")
+    broken = environment.replace(
+        "expect: {status: 201}\n    every: 50ms", "expect: {status: 418}\n    every: 50ms"
+    )
     inn.write("environments/inn.yaml", broken)
 
     done = inn.drill()
@@ -252,4 +255,3 @@ def test_the_shipped_drill_passes_at_ten_times_speed(tmp_path: Path) -> None:
     assert json.loads((folder / "verdict.json").read_text())["verdict"] == "PASS"
     assert not (REPOSITORY / ".gameday" / "environments" / "hotel-local@shipped-drill").exists()
     shutil.rmtree(reports)
-

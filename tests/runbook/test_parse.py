@@ -124,9 +124,7 @@ def with_block(block: str, heading: str = "X") -> str:
     return resolution(step(heading, block))
 
 
-ONE_VERB = (
-    "expected exactly one of start, stop, restart, kill, pause, resume, restore, status, logs;"
-)
+ONE_VERB = "expected exactly one of start, stop, restart, kill, pause, resume, restore, status, logs;"
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ class DrillRow(Base):
     time_to_recover_resolution_s: Mapped[float | None]
     rto_s: Mapped[float]
     data_loss_s: Mapped[float | None]
-    rpo_s: Mapped[float]
+    rpo_s: Mapped[float | None]
     restored_by: Mapped[str | None] = mapped_column(String(16))
     folder: Mapped[str] = mapped_column(String(4096))
     """Relative to the project's reports where it lies in them."""

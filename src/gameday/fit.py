@@ -1,0 +1,78 @@
+"""Whether the parts of an environment fit together: each right alone, and wrong beside the others.
+
+Knows parts by their verbs (`postgresql`, `http`, …) only, so that it says nothing of what they contain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from gameday.files import Location
+
+if TYPE_CHECKING:
+    from gameday.environment import Environment
+
+_BELONGS = {
+    "process": {"components": ("postgresql", "valkey", "command"), "probes": ("http", "sql", "tcp")},
+    "fake": {"components": ("fake",), "probes": ("state",)},
+}
+_DETECTS = {"process": "embedded", "fake": "fake"}
+_ANSWERS = {"http": "command", "sql": "postgresql"}
+"""Which component answers a probe; any component answers the others."""
+
+
+def misfits(environment: Environment) -> Iterator[tuple[Location, str]]:
+    """Where something does not fit, and what would be right there."""
+    yield from _of_another_target(environment)
+    yield from _unknown_components(environment)
+    yield from _wrong_components(environment)
+
+
+def _of_another_target(environment: Environment) -> Iterator[tuple[Location, str]]:
+    """Parts that this target does not have."""
+    target = environment.target
+    parts: dict[str, dict[str, Any]] = {"components": environment.components, "probes": environment.probes}
+    for what, named in parts.items():
+        verbs = _BELONGS[target][what]
+        for name, part in named.items():
+            if part.verb not in verbs:
+                yield (what, name), f"is of {part.verb}; target {target} has {what} of {', '.join(verbs)}"
+    kind, right = environment.detector.kind, _DETECTS[target]
+    if kind != right:
+        yield ("detector", "kind"), f"{kind!r} is not for target {target}; expected {right!r}"
+
+
+def _unknown_components(environment: Environment) -> Iterator[tuple[Location, str]]:
+    known = ", ".join(environment.components)
+    for field, component in _named(environment):
+        if component not in environment.components:
+            yield field, f"no component {component!r}; components here: {known}"
+
+
+def _named(environment: Environment) -> Iterator[tuple[Location, str]]:
+    """Every field that names a component, and which."""
+    for location, _, component in _asked(environment):
+        yield location, component
+    if environment.detector.kind == "fake":
+        yield ("detector", "watches"), environment.detector.watches
+    else:
+        for index, scrape in enumerate(environment.detector.scrape):
+            yield ("detector", "scrape", index, "component"), scrape.component
+
+
+def _asked(environment: Environment) -> Iterator[tuple[Location, str, str]]:
+    """Every question: where its component is named, its verb, the component."""
+    for name, probe in environment.probes.items():
+        yield ("probes", name, "component"), probe.verb, probe.component
+    if environment.canary is not None:
+        yield ("canary", "write", "component"), "http", environment.canary.write.component
+        yield ("canary", "find", "component"), "sql", environment.canary.find.component
+
+
+def _wrong_components(environment: Environment) -> Iterator[tuple[Location, str]]:
+    """Questions that their component cannot answer."""
+    for field, verb, name in _asked(environment):
+        component, right = environment.components.get(name), _ANSWERS.get(verb)
+        if component is not None and right is not None and component.verb not in (right, "fake"):
+            yield field, f"{name!r} is a {component.verb}; {verb} asks a component of {right}"
