@@ -13,7 +13,7 @@ from gameday.files import Location
 if TYPE_CHECKING:
     from gameday.environment import Environment
 
-_BELONGS = {
+_BELONGS: dict[str, dict[str, tuple[str, ...]]] = {
     "process": {"components": ("postgresql", "valkey", "command"), "probes": ("http", "sql", "tcp")},
     "fake": {"components": ("fake",), "probes": ("state",)},
 }

@@ -41,8 +41,9 @@ async def begin(session: Session, *, apply: bool = True, abort: bool = False) ->
     fault = faults.build(session.scenario.fault, session.target)
     await session.arm(fault.prepare().to_json())
     await session.injecting(fault.describe(), Instant.now().to_json())
+    begun = Instant.now().to_json()
     detail = fault.apply() if apply else "disarmed"
-    await session.injected(detail, Instant.now().to_json())
+    await session.injected(detail, begun, Instant.now().to_json())
 
 
 async def play(session: Session, abort_in: Phase | None = None) -> None:

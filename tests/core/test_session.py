@@ -77,7 +77,9 @@ def test_the_evidence_of_a_drill_is_whole(project: Project) -> None:
     assert failed
     effective = record.timeline.first(Kind.FAULT_EFFECTIVE)
     assert effective is not None
-    assert effective.at.mono_ns in {sample.started_ns for sample in failed}
+    injecting = record.timeline.first(Kind.FAULT_INJECTING)
+    assert injecting is not None
+    assert injecting.at.mono_ns <= effective.at.mono_ns <= failed[0].ended_ns
     assert (record.drill, record.environment, record.target) == (record.folder.name, "fake", "fake")
     assert json.loads((record.folder / "experiment.json").read_text())["title"] == "The database dies"
 
@@ -156,6 +158,15 @@ def test_a_drill_after_one_that_left_something_is_refused(project: Project) -> N
     assert refused(session_of(project)) == message
     log.remove()
     run(session_of(project), Session.preflight)
+
+
+def test_nothing_is_armed_without_a_passed_preflight(project: Project) -> None:
+    async def hurry(session: Session) -> None:
+        with pytest.raises(Refused, match="preflight was not passed; nothing may be touched"):
+            await session.arm({"operation": "start", "component": "database", "arguments": {}})
+
+    session = run(session_of(project), hurry)
+    assert recorded(session).timeline.first(Kind.UNDO_RECORDED) is None
 
 
 def test_a_drill_whose_runbook_is_absent_is_refused(project: Project) -> None:

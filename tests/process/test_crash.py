@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from process.inn import Inn, kill, until
+from process.inn import RULES, SCENARIO, Inn, kill, until
 
 pytestmark = [pytest.mark.process, pytest.mark.xdist_group("inn")]
 
@@ -154,9 +154,49 @@ def test_the_engine_does_not_outlive_its_runner(inn: Inn) -> None:
     runner = inn.start_drill()
     assert inn.wait_for("fault.injected", runner, known)
     kill(runner)
+    assert runner.stdout is not None
+    runner.stdout.close()
     until(lambda: not [line for line in inn.drill_processes() if "gameday.engine" in line], 2, "no engine")
     inn.gameday("recover")
     until(lambda: not inn.drill_processes(), SWITCH_WITHIN_S, "no process of the drill")
+
+
+SHORT_LIFE = SCENARIO.replace("rto: 30s", "rto: 4s").replace("ttl: 40s", "ttl: 4s")
+BLIND = RULES.replace("> 1", "> 100000")
+
+
+def test_a_fault_that_outlives_its_time_to_live_ends_the_drill(inn: Inn) -> None:
+    inn.write("scenarios/database-down.yaml", SHORT_LIFE)
+    inn.write("rules.yaml", BLIND)
+
+    done = inn.drill()
+
+    assert done.code == 4, done.stdout
+    assert "time-to-live of 4s is over" in done.stdout
+    assert inn.verdict()["restored_by"] != "runbook"
+    assert inn.left_behind() == []
+
+
+def test_the_dead_man_switch_ends_the_fault_in_time_while_the_runner_hangs(inn: Inn) -> None:
+    inn.write("scenarios/database-down.yaml", SHORT_LIFE)
+    inn.write("rules.yaml", BLIND)
+    known = inn.folders()
+    runner = inn.start_drill()
+    assert inn.wait_for("fault.injected", runner, known)
+    struck = time.monotonic()
+    runner.send_signal(signal.SIGSTOP)
+    try:
+        until(lambda: '"ok":true' in undo_log(inn), 15, "the dead-man switch reverted the fault")
+        assert 3 < time.monotonic() - struck < 15
+    finally:
+        runner.send_signal(signal.SIGCONT)
+    output, _ = runner.communicate(timeout=60)
+    assert runner.returncode == 4, output
+    assert inn.left_behind() == []
+
+
+def undo_log(inn: Inn) -> str:
+    return "".join(path.read_text() for path in (inn.root / ".gameday" / "undo").glob("*.jsonl"))
 
 
 @pytest.mark.long
