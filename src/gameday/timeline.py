@@ -51,6 +51,7 @@ class Kind(StrEnum):
     ALERT_FIRING = "alert.firing"  # the same
     ALERT_NOTIFIED = "alert.notified"  # the same
     ALERT_RESOLVED = "alert.resolved"  # the same
+    ALERT_LAPSED = "alert.lapsed"  # the same: it was pending, and its condition did not last
     DETECTOR_HEALTH = "detector.health"  # ok, detail
     DETECT_ENDED = "detect.ended"  # outcome: firing | expired | unknown
     RUNBOOK_STARTED = "runbook.started"  # runbook, title

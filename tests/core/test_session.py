@@ -13,6 +13,7 @@ from core.plays import PHASES, adopted, begin, play, recorded, session_of
 from core.worlds import FailingTarget, fake_environment, fake_project, fake_scenario, fake_target
 from gameday.detectors.fake import FakeDetector
 from gameday.errors import Aborted, LockHeld, Refused, UsageError
+from gameday.intervals import Result
 from gameday.journal import Holder, UndoLog
 from gameday.lock import DrillLock
 from gameday.project import Project
@@ -21,7 +22,7 @@ from gameday.session import Session
 from gameday.targets.base import Running
 from gameday.targets.fake import FakeTarget
 from gameday.timeline import Kind, Phase
-from gameday.verdict import Outcome, Result
+from gameday.verdict import Outcome
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from core.timelines import Drill, passing, scenario
+from gameday.intervals import Measured, Result, restored_by
 from gameday.timeline import Kind
-from gameday.verdict import Check, Measured, Outcome, Result, Verdict, judge, restored_by
+from gameday.verdict import Check, Outcome, Verdict, judge
 
 
 def verdict_of(drill: Drill, **changes: object) -> Verdict:

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.timelines import Drill, passing, scenario
+from gameday.intervals import Measured, Result
 from gameday.timeline import Kind
-from gameday.verdict import Measured, Outcome, Result, judge, verdict_to_json
+from gameday.verdict import Outcome, judge, verdict_to_json
 
 RANK = {Outcome.PASS: 2, Outcome.INCONCLUSIVE: 1, Outcome.FAIL: 0}
 instants = st.integers(-50, 2000).map(lambda tenths: tenths / 10)

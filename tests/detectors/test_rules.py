@@ -153,7 +153,7 @@ BAD = {
         "groups[1].name",
         "stands twice",
     ),
-    "broken YAML": ("groups: [\n", 2, "", "not valid YAML"),
+    "broken YAML": ("groups: [\n", 1, "", "not valid YAML"),
 }
 
 

@@ -14,6 +14,7 @@ import pytest
 from junitparser import Error, Failure, JUnitXml, TestSuite
 from markdown_it import MarkdownIt
 
+from gameday.intervals import Result
 from gameday.record import DrillRecord, Sample, load_record
 from gameday.reporting.chart import MAX_BINS, chart
 from gameday.reporting.document import as_json, json_text
@@ -21,7 +22,7 @@ from gameday.reporting.html import to_html
 from gameday.reporting.junit import to_junit
 from gameday.reporting.markdown import to_markdown
 from gameday.reporting.write import write_reports
-from gameday.verdict import Outcome, Result
+from gameday.verdict import Outcome
 from reporting import records
 
 VOID = frozenset(["meta", "link", "br", "hr", "img", "input"])

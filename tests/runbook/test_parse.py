@@ -169,7 +169,7 @@ ONE_VERB = "expected exactly one of start, stop, restart, kill, pause, resume, r
             "25: mitigation: 'luck' is not allowed; expected 'rollback', 'failover'",
         ),
         ("budget: 1s\nbudget: 2s", "24: budget: stands twice; first on line 23"),
-        ("do: {start: a", "24: not valid YAML"),
+        ("do: {start: a", "23: not valid YAML"),
         ("", "22: the step is empty; expected one of do, run, ask or check, and a budget"),
         ("- do", "23: expected a mapping of fields, found a list"),
     ],

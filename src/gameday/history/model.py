@@ -16,8 +16,8 @@ from gameday.text import one_line
 from gameday.timeline import Kind
 
 if TYPE_CHECKING:
+    from gameday.intervals import Measured
     from gameday.record import DrillRecord
-    from gameday.verdict import Measured
 
 
 class UtcDateTime(TypeDecorator[datetime]):

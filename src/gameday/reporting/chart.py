@@ -178,7 +178,12 @@ def _seconds(nanoseconds: int) -> str:
 
 # --- alerts ---------------------------------------------------------------------------------------------------
 
-_STATES = {Kind.ALERT_PENDING: "pending", Kind.ALERT_FIRING: "firing", Kind.ALERT_RESOLVED: "resolved"}
+_STATES = {
+    Kind.ALERT_PENDING: "pending",
+    Kind.ALERT_FIRING: "firing",
+    Kind.ALERT_RESOLVED: "resolved",
+    Kind.ALERT_LAPSED: "inactive",
+}
 
 
 def _other_alerts(record: DrillRecord) -> list[str]:
@@ -218,7 +223,7 @@ def _states(changes: Iterable[Event]) -> list[tuple[int, str]]:
     for event in changes:
         each[repr(sorted((event.data.get("labels") or {}).items()))] = _STATES[event.kind]
         found = set(each.values())
-        state = next(state for state in ("firing", "pending", "resolved") if state in found)
+        state = next(state for state in ("firing", "pending", "resolved", "inactive") if state in found)
         if state != current:
             points.append((event.at.mono_ns, state))
             current = state

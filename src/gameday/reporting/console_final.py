@@ -6,11 +6,12 @@ from rich.console import Console
 from rich.text import Text
 
 from gameday.fields import format_duration
+from gameday.intervals import Result
 from gameday.record import DrillRecord
 from gameday.reporting.summary import figures, measured_text, notices, proven
 from gameday.reporting.terminal import SIGNS
 from gameday.text import one_line
-from gameday.verdict import Check, Outcome, Result
+from gameday.verdict import Check, Outcome
 
 _COLOURS: dict[str, str] = {
     Outcome.PASS: "bold green",

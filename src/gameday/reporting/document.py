@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from gameday.intervals import restoring_step
 from gameday.record import DrillRecord
 from gameday.reporting.summary import moments, proven, steps
-from gameday.verdict import restoring_step, verdict_to_json
+from gameday.verdict import verdict_to_json
 
 
 def verdict_document(record: DrillRecord) -> dict[str, Any]:

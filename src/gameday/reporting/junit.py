@@ -9,10 +9,11 @@ import xml.etree.ElementTree as ET
 
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 
+from gameday.intervals import Result
 from gameday.record import DrillRecord
 from gameday.reporting.summary import broken_off_text, proven
 from gameday.text import one_line
-from gameday.verdict import Check, Outcome, Result
+from gameday.verdict import Check, Outcome
 
 
 def to_junit(record: DrillRecord) -> str:

@@ -131,6 +131,7 @@ _SENTENCES: Mapping[Kind, Callable[[Data], str]] = {
     Kind.ALERT_FIRING: _alert(_FIRING),
     Kind.ALERT_NOTIFIED: _alert("was notified"),
     Kind.ALERT_RESOLVED: _alert("resolved"),
+    Kind.ALERT_LAPSED: _alert("is no longer pending"),
     Kind.DETECTOR_HEALTH: _ok("the detector sees", "the detector is BLIND"),
     Kind.DETECT_ENDED: lambda d: f"detection ended: {d.get('outcome')}",
     Kind.RUNBOOK_STARTED: lambda d: f"runbook {d.get('runbook')}{_colon(d.get('title'))}",

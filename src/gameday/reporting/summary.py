@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from gameday.clock import Instant
 from gameday.fields import format_duration
+from gameday.intervals import Measured, Result, restoring_step
 from gameday.record import DrillRecord
 from gameday.text import one_line
 from gameday.timeline import Event, Kind
-from gameday.verdict import Check, Measured, Outcome, Result, restoring_step
+from gameday.verdict import Check, Outcome
 
 MINUS = "\u2212"
 

@@ -1,0 +1,193 @@
+"""What a drill watches while it runs: probes, canary and detector, and waiting for what they see.
+
+The base of a session. It decides nothing and touches nothing; whatever comes in becomes an event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from gameday.canary import CanaryWriter
+from gameday.clock import Instant
+from gameday.detectors import open_detector
+from gameday.detectors.base import Alert, AlertState, Health, Transition
+from gameday.environment import Environment
+from gameday.errors import Aborted, DetectorError, UsageError
+from gameday.evidence import Evidence
+from gameday.plan import plan
+from gameday.probes import Answer, Sampler
+from gameday.project import Project
+from gameday.scenario import Scenario
+from gameday.targets import open_target
+from gameday.timeline import Event, Kind, Phase, TimelineWriter
+from gameday.watchers import Watchers
+
+TICK_S = 0.25
+
+_ALERT_KINDS = {
+    (AlertState.INACTIVE, AlertState.PENDING): Kind.ALERT_PENDING,
+    (AlertState.PENDING, AlertState.FIRING): Kind.ALERT_FIRING,
+    (AlertState.PENDING, AlertState.INACTIVE): Kind.ALERT_LAPSED,
+    (AlertState.FIRING, AlertState.INACTIVE): Kind.ALERT_RESOLVED,
+}
+
+
+class Observation:
+    """One drill's eyes. `on_event` sees each event after it is on disk."""
+
+    def __init__(
+        self,
+        project: Project,
+        environment: Environment,
+        instance: str,
+        scenario: Scenario,
+        *,
+        speed: float = 1.0,
+        on_event: Callable[[Event], None] | None = None,
+    ) -> None:
+        if environment.drills != "allowed":
+            raise UsageError(
+                f"environment {environment.environment} does not allow drills; its file must say `drills: allowed`"
+            )
+        self.project = project
+        self.environment = environment
+        self.instance = instance
+        self.scenario = scenario.at_speed(speed)
+        self.plan = plan(self.scenario)
+        self.speed = speed
+        self.target = open_target(environment, instance, project)
+        self.evidence: Evidence
+        self.timeline: TimelineWriter
+        self.watchers: Watchers
+        self.aborted: str | None = None
+        self.finished = False
+        self.as_written = scenario
+        self._on_event = on_event
+        self._samplers: list[Sampler] = []
+        self._canary: CanaryWriter | None = None
+        self._changed = asyncio.Event()
+        self._injecting: Event | None = None
+        self._applied: tuple[Instant, Instant] | None = None
+        self._effective: Event | None = None
+        self._recovered: Event | None = None
+        self.detector = open_detector(
+            environment.detector,
+            self.target.address,
+            project.root,
+            speed=speed,
+            on_transition=self._on_transition,
+            on_health=self._on_health,
+        )
+
+    async def _start_watching(self) -> None:
+        addresses = {name: self.target.address(name) for name in self.environment.components}
+        prefix = f"gameday-{self.evidence.drill.rsplit('-', 1)[-1]}-"
+        for name in self.scenario.probes:
+            probe = self.environment.probes[name]
+            on_answer = self._answer_sink(name)
+            self._samplers.append(Sampler(name, probe, addresses[probe.component], prefix, on_answer))
+        if self.environment.canary is not None:
+            self._canary = CanaryWriter(self.environment.canary, addresses, prefix)
+            self._canary.start()
+        for sampler in self._samplers:
+            sampler.start()
+        await self.detector.start()
+
+    async def _stop_watching(self) -> None:
+        if self._canary is not None:
+            await self._canary.stop()
+        for sampler in self._samplers:
+            await sampler.stop()
+        try:
+            await self.detector.stop()
+        except DetectorError as error:
+            if not self.finished:
+                self.timeline.record(Kind.DETECTOR_HEALTH, ok=False, detail=str(error))
+
+    # --- what comes in from the watchers -------------------------------------------------------------------
+
+    def _answer_sink(self, name: str) -> Callable[[Answer], None]:
+        def sink(answer: Answer) -> None:
+            self.watchers.add(name, answer)
+            self._look_for_recovery()
+            self._changed.set()
+
+        return sink
+
+    def _on_transition(self, transition: Transition) -> None:
+        if self.finished or not transition.summary:
+            return  # a rule fires when any of its instances does; the rule is what a drill expects
+        kind = _ALERT_KINDS.get((transition.state_from, transition.state_to))
+        if kind is not None:
+            known = (self.scenario.expect.alert, *self.scenario.expect.also)
+            self.timeline.record(
+                kind,
+                at=transition.at,
+                alert=transition.alert,
+                expected=transition.alert in known,
+                resolution_s=transition.resolution_s,
+            )
+        self._changed.set()
+
+    def _on_health(self, health: Health) -> None:
+        if not self.finished:
+            self.timeline.record(Kind.DETECTOR_HEALTH, ok=health.ok, detail=health.detail)
+        self._changed.set()
+
+    def _look_for_recovery(self) -> None:
+        """The service is back at the start of the first window, after the effect, in which all probes hold."""
+        if self._effective is None or self._recovered is not None or self.finished:
+            return
+        if self.timeline.phase in (Phase.UNDO, Phase.JUDGE):
+            return  # the undo never counts as recovery
+        probes = self.scenario.recovered.probes
+        since = self.watchers.holding(probes)
+        if since is None or since.at <= self._effective.at:
+            return
+        if self.watchers.held_for_s(probes) >= self.scenario.recovered.stable_for:
+            self._recovered = self.timeline.record(
+                Kind.SERVICE_RECOVERED,
+                at=since.at,
+                resolution_s=since.resolution_s,
+                probes=list(probes),
+                stable_for_s=self.scenario.recovered.stable_for,
+            )
+
+    # --- waiting -------------------------------------------------------------------------------------------
+
+    async def until(self, condition: Callable[[], bool], deadline_ns: int) -> bool:
+        """Wait until `condition`, looked at whenever something changed, or until the deadline."""
+        while True:
+            self._end_when_aborted()
+            if condition():
+                return True
+            left_s = (deadline_ns - time.monotonic_ns()) / 1e9
+            if left_s <= 0:
+                return False
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(min(left_s, TICK_S)):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    def _end_when_aborted(self) -> None:
+        if self.aborted is not None:
+            raise Aborted(self.aborted)
+
+    def abort(self, reason: str) -> None:
+        """End the drill at the next opportunity; whoever waits is woken. The first reason stands."""
+        if self.aborted is None:
+            self.aborted = reason
+            self.timeline.record(Kind.DRILL_ABORTED, reason=reason)
+            self._changed.set()
+
+    def _pace(self, pace: float) -> None:
+        for sampler in self._samplers:
+            sampler.pace = pace
+
+    def alert(self, name: str) -> Alert | None:
+        """The summary of one alert rule, None when the detector has no such rule."""
+        return next((alert for alert in self.detector.alerts() if alert.name == name and alert.summary), None)
