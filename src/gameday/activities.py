@@ -7,7 +7,6 @@ last. A phase that makes the rest pointless interrupts the experiment; nothing e
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from gameday.clock import Instant
 from gameday.environment import Environment
 from gameday.errors import GamedayError
 from gameday.fields import parse
-from gameday.link import LINK_VARIABLE, Link, LocalLink, RemoteLink
+from gameday.link import Link, LocalLink, RemoteLink
 from gameday.project import Project
 from gameday.runbook.execute import Manual, NoManual, StepEvent, execute
 from gameday.runbook.model import Runbook
@@ -46,8 +45,7 @@ class _Drill:
 
     @classmethod
     def join(cls, configuration: Mapping[str, Any]) -> _Drill:
-        fd = os.environ.get(LINK_VARIABLE)
-        link: Link = RemoteLink(int(fd)) if fd else LocalLink(_own_session(configuration))
+        link: Link = _runner or LocalLink(_own_session(configuration))
         known = link.call("context")
         project = Project(Path(known["project"]))
         environment = parse(Environment, known["environment"])
@@ -58,6 +56,13 @@ class _Drill:
 
 
 _drill: _Drill | None = None
+_runner: RemoteLink | None = None
+
+
+def work_for(runner: RemoteLink) -> None:
+    """The session of this process' drill is the runner's: said once, by the engine, before anything else."""
+    global _runner  # noqa: PLW0603 - see `_join`
+    _runner = runner
 
 
 def _own_session(configuration: Mapping[str, Any]) -> Any:
@@ -102,13 +107,6 @@ def _leave(drill: _Drill) -> None:
     if isinstance(drill.link, LocalLink):
         drill.link.close()
         _tell(drill.link)
-
-
-def leave() -> None:
-    """The experiment has ended: say so to the runner that waits for it."""
-    if _drill is not None and isinstance(_drill.link, RemoteLink):
-        _drill.link.call("ended")
-        _drill.link.close()
 
 
 def _tell(link: LocalLink) -> None:

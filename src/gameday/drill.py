@@ -13,32 +13,29 @@ Signals, deadlines, the timeline, undo and verdict belong to this process alone.
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import socket
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from gameday.clock import Instant
+from gameday.enginehost import EngineProcess
 from gameday.environment import Environment, load_instance
 from gameday.errors import UsageError
 from gameday.experiment import DEFAULT_ENVIRONMENT
 from gameday.fields import format_duration
-from gameday.link import LINK_VARIABLE, serve
+from gameday.link import serve
 from gameday.plan import GRACE_S
 from gameday.preflight import check_names
 from gameday.project import Project
 from gameday.scenario import Scenario, load_scenario
 from gameday.session import Session
-from gameday.strays import VARIABLE, end_strays
+from gameday.strays import end_strays
 from gameday.timeline import Event, Kind
-from gameday.waiting import wait_ended
 
 TICK_S = 0.25
 MAX_SPEED = 100.0
+ENGINE_ENDS_WITHIN_S = 10.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -81,7 +78,7 @@ class View(Protocol):
     def tick(self, session: Session) -> None: ...
 
 
-async def conduct(request: Request, view: View) -> Path:
+async def conduct(request: Request, engine: EngineProcess, view: View) -> Path:
     """Run the drill and return its evidence folder, with everything put back.
 
     Raises:
@@ -97,11 +94,10 @@ async def conduct(request: Request, view: View) -> Path:
         on_event=view.event,
     )
     async with session:
-        engine = Engine(session)
         with _signals(session, engine):
             ticking = asyncio.create_task(_tick(session, engine, view))
             try:
-                await engine.run()
+                await _serve(session, engine)
             finally:
                 ticking.cancel()
                 engine.kill()
@@ -110,62 +106,21 @@ async def conduct(request: Request, view: View) -> Path:
         return session.evidence.folder
 
 
-class Engine:
-    """The child process that executes the experiment, and this end of its socket."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._process: subprocess.Popen[bytes] | None = None
-
-    async def run(self) -> None:
-        """Start the process and serve it until it ends, however it does."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = self._start(theirs.fileno())
-        ended = await serve(self._session, ours)
-        code = await self._wait()
-        if not ended and self._session.aborted is None:
-            self._session.abort(f"the engine process ended unexpectedly (exit code {code}); see engine.log")
-
-    def _start(self, fd: int) -> subprocess.Popen[bytes]:
-        evidence = self._session.evidence
-        command = [sys.executable, "-m", "gameday.engine", str(evidence.folder / "experiment.json")]
-        command += [str(evidence.journal), str(os.getpid())]
-        variables = {
-            **os.environ,
-            LINK_VARIABLE: str(fd),
-            VARIABLE: evidence.drill,
-            "GAMEDAY_ENVIRONMENT": self._session.instance,
-            "GAMEDAY_SPEED": f"{self._session.speed:g}",
-        }
-        with (evidence.folder / "engine.log").open("wb") as log:
-            # a session of its own: Ctrl-C at the terminal is for the runner, which decides what it means
-            return subprocess.Popen(
-                command,
-                pass_fds=(fd,),
-                env=variables,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-    async def _wait(self) -> int | None:
-        if self._process is None:
-            return None
-        return await asyncio.to_thread(wait_ended, self._process, 10)
-
-    def kill(self) -> None:
-        """End the process at once; no-op when it has ended."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-            self._process.wait(timeout=10)
+async def _serve(session: Session, engine: EngineProcess) -> None:
+    """Answer the engine until it ends, however it does."""
+    ended = await serve(session, engine.connection)
+    if ended:
+        return  # there is nothing left for it to do; whoever owns it ends it
+    code = await asyncio.to_thread(engine.wait, ENGINE_ENDS_WITHIN_S)
+    engine.save_early_output(session.evidence.folder / "engine.log")
+    if session.aborted is None:
+        session.abort(f"the engine process ended unexpectedly (exit code {code}); see engine.log")
 
 
 class _signals:  # noqa: N801 - reads as a context, like contextlib's
     """Ctrl-C, SIGTERM and SIGHUP end the drill: the engine at once, then the undo, which none can interrupt."""
 
-    def __init__(self, session: Session, engine: Engine) -> None:
+    def __init__(self, session: Session, engine: EngineProcess) -> None:
         self._session = session
         self._engine = engine
 
@@ -184,7 +139,7 @@ class _signals:  # noqa: N801 - reads as a context, like contextlib's
         self._engine.kill()
 
 
-async def _tick(session: Session, engine: Engine, view: View) -> None:
+async def _tick(session: Session, engine: EngineProcess, view: View) -> None:
     """Look at deadlines, and let the view show what is going on."""
     while True:
         overdue = _overdue(session)

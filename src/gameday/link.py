@@ -21,7 +21,6 @@ from gameday.experiment import scenario_document
 if TYPE_CHECKING:  # an engine process never opens a session, and should not wait for its imports
     from gameday.session import Session
 
-LINK_VARIABLE = "GAMEDAY_LINK"
 MAX_LINE = 1_048_576
 METHODS = frozenset(
     {
@@ -81,6 +80,7 @@ def context(session: Session) -> dict[str, Any]:
         "instance": session.instance,
         "scenario": scenario_document(session.as_written),
         "speed": session.speed,
+        "evidence": str(session.evidence.folder),
     }
 
 
@@ -94,6 +94,8 @@ async def serve(session: Session, connection: socket.socket) -> bool:
             ended = ended or request["method"] == "ended"
             writer.write(json.dumps(await answer(session, request)).encode() + b"\n")
             await writer.drain()
+            if ended:
+                break
     except (ConnectionError, BrokenPipeError):
         return ended
     finally:

@@ -12,11 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gameday.drill import Request, conduct
+from gameday.enginehost import EngineProcess
 from gameday.errors import GamedayError, UsageError
 from gameday.project import Project
 
 if TYPE_CHECKING:
+    from gameday.drill import Request
     from gameday.reporting.console import DrillConsole, LiveStatus
     from gameday.session import Session
     from gameday.timeline import Event
@@ -26,30 +27,52 @@ def run(
     scenario: str, environment: str, *, speed: float, dry_run: bool, yes: bool, up: bool, as_json: bool
 ) -> int:
     """One drill from the command line; returns the exit code."""
+    if dry_run:
+        return _dry_run(scenario, environment, speed)
+    if not yes:
+        return _run_when_confirmed(scenario, environment, speed, up=up, as_json=as_json)
+    with EngineProcess() as engine:  # before anything else: it imports while we do
+        return _run(_request(scenario, environment, speed), engine, up=up, as_json=as_json)
+
+
+def _request(scenario: str, environment: str, speed: float) -> Request:
+    from gameday.drill import Request
+
+    return Request.load(Project.find(), scenario, environment, speed)
+
+
+def _dry_run(scenario: str, environment: str, speed: float) -> int:
+    _print_plan(_request(scenario, environment, speed))
+    return 0
+
+
+def _run_when_confirmed(scenario: str, environment: str, speed: float, *, up: bool, as_json: bool) -> int:
+    request = _request(scenario, environment, speed)
+    _confirm(request)
+    with EngineProcess() as engine:
+        return _run(request, engine, up=up, as_json=as_json)
+
+
+def _run(request: Request, engine: EngineProcess, *, up: bool, as_json: bool) -> int:
     from gameday.targets import open_target
 
-    request = Request.load(Project.find(), scenario, environment, speed)
-    if dry_run:
-        _print_plan(request)
-        return 0
-    if not yes:
-        _confirm(request)
     target = open_target(request.environment, request.instance, request.project)
     started = target.up(on_progress=_say) if up else ()
     try:
-        return _drill(request, as_json=as_json)
+        return _drill(request, engine, as_json=as_json)
     finally:
         if started:
             _say(f"{request.instance} was brought up for this drill: stopping it")
             target.down()
 
 
-def _drill(request: Request, *, as_json: bool) -> int:
+def _drill(request: Request, engine: EngineProcess, *, as_json: bool) -> int:
+    from gameday.drill import conduct
     from gameday.reporting.console import DrillConsole
 
     console = DrillConsole(sys.stderr if as_json else sys.stdout)
     try:
-        folder = asyncio.run(conduct(request, _View(console)))
+        folder = asyncio.run(conduct(request, engine, _View(console)))
         code = close(folder, console)
     finally:
         console.close()
