@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import multiprocessing
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from gameday.history import History, HistoryError
 from gameday.project import Project
 from gameday.record import DrillRecord
 from gameday.reporting.history_view import history_json, history_lines, history_table, print_history
-from history.writers import DRILLS_EACH, write_drills
+from history.writers import NAMES, write_at_once
 from reporting import records
 
 WRITERS = 16
@@ -142,25 +141,11 @@ def test_a_naive_time_is_refused_instead_of_guessed(history: History, project: P
 def test_sixteen_writers_at_once_lose_nothing_and_store_nothing_twice(
     history: History, project: Project
 ) -> None:
-    records.passed(project.reports / "shared", drill="shared")
-    context = multiprocessing.get_context("forkserver")
-    barrier = context.Barrier(WRITERS)
-    writers = [
-        context.Process(target=write_drills, args=(project.root, number, barrier))
-        for number in range(WRITERS)
-    ]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join(90)
-    assert [writer.exitcode for writer in writers] == [0] * WRITERS
+    write_at_once(project)
     rows = history.drills(limit=None)
     names = [row.drill for row in rows]
-    expected = {f"w{writer}-{number}" for writer in range(WRITERS) for number in range(DRILLS_EACH)} | {
-        "shared"
-    }
-    assert len(names) == len(expected)
-    assert set(names) == expected
+    assert len(names) == len(NAMES)
+    assert set(names) == NAMES
     assert all(len(row.alerts) == 2 for row in rows)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,12 +10,11 @@ import pytest
 from gameday.history import History
 from gameday.project import Project
 from gameday.targets.process import ProcessTarget
-from history.writers import DRILLS_EACH, write_drills
+from history.writers import NAMES, write_at_once
 from reporting import records
 from targets.small import DATABASE, make_environment
 
 pytestmark = pytest.mark.process
-WRITERS = 16
 
 
 @pytest.fixture
@@ -43,19 +41,12 @@ def database(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]
 def test_sixteen_writers_at_once_lose_nothing_and_store_nothing_twice(
     project: Project, database: str
 ) -> None:
-    records.passed(project.reports / "shared", drill="shared")
-    context = multiprocessing.get_context("forkserver")
-    barrier = context.Barrier(WRITERS)
-    writers = [context.Process(target=write_drills, args=(project.root, n, barrier)) for n in range(WRITERS)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join(90)
-    assert [writer.exitcode for writer in writers] == [0] * WRITERS
+    write_at_once(project, database)
     with History.open(project) as history:
         rows = history.drills(limit=None)
     names = [row.drill for row in rows]
-    assert len(names) == len(set(names)) == WRITERS * DRILLS_EACH + 1
+    assert len(names) == len(NAMES)
+    assert set(names) == NAMES
     assert all(len(row.alerts) == 2 for row in rows)
     assert rows[0].started == records.ZERO.utc
     assert not (project.reports / "history.sqlite").exists()
