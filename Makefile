@@ -1,6 +1,6 @@
 # gameday: `make help` lists everything.
 .DEFAULT_GOAL := help
-.PHONY: help setup chaos-database test test-all check bench format lock clean
+.PHONY: help setup chaos-database chaos-service test test-all check bench format lock clean
 
 SPEED ?= 10
 ENVIRONMENT ?= hotel-local
@@ -21,6 +21,9 @@ setup: $(DEV_STAMP) ## Make .venv with everything that tests and drills need
 
 chaos-database: $(RUN_STAMP) ## Drill: PostgreSQL dies under load; live, ends in a verdict and a report
 	@$(DRILL) --speed $(SPEED) database-down
+
+chaos-service: $(RUN_STAMP) ## Drill: the API dies and stays down, the SEV1 fire drill; live, with verdict and report
+	@$(DRILL) --speed $(SPEED) service-down
 
 test: $(DEV_STAMP) ## Run the tests (all but those marked long)
 	$(BIN)/pytest -m 'not long' -n 2 --dist loadgroup

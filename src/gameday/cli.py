@@ -25,6 +25,8 @@ env_app = typer.Typer(no_args_is_help=True, help="Bring an environment up or dow
 app.add_typer(env_app, name="env")
 history_app = typer.Typer(invoke_without_command=True, help="Drills so far, newest first.")
 app.add_typer(history_app, name="history")
+runbook_app = typer.Typer(no_args_is_help=True, help="Look after runbooks.")
+app.add_typer(runbook_app, name="runbook")
 
 
 class Output(StrEnum):
@@ -262,6 +264,14 @@ def compile_(
     from gameday.commands import files
 
     raise typer.Exit(files.compile_all(_project(), scenarios or [], check=check, out=typer.echo))
+
+
+@runbook_app.command("lint")
+def runbook_lint(environment: EnvironmentOption = None) -> None:
+    """Compare runbooks with an environment, its alert rules and the scenarios. Exit code 1 on an error."""
+    from gameday.commands import runbooks
+
+    raise typer.Exit(runbooks.lint_all(_project(), environment or DEFAULT_ENVIRONMENT, typer.echo))
 
 
 # --- the detector alone -----------------------------------------------------------------------------------

@@ -10,9 +10,13 @@ from gameday.environment import Environment
 from gameday.errors import ComponentNotFound, Refused, UsageError
 from gameday.plan import describe_fault
 from gameday.project import Project
+from gameday.runbook.lint import lint
 from gameday.runbook.parse import load_runbook
 from gameday.scenario import Scenario
 from gameday.targets.base import ComponentStatus, Running
+
+DEAD_END = "RB008"
+"""Lint's code for a fallback that names no step: it would surface only when the service is down already."""
 
 
 def check_names(scenario: Scenario, environment: Environment) -> None:
@@ -81,5 +85,12 @@ def check_runbook(
                 f"{runbook.path}:{step.line}: step {step.heading!r}: probe {step.check.probe!r} is not sampled in "
                 f"this drill; sampled: {', '.join(scenario.probes)}"
             )
+    findings = lint([runbook], environment_components=None, probes=None, alerts=None, scenarios=None)
+    dead_ends = [str(finding) for finding in findings if finding.code == DEAD_END]
+    if dead_ends:
+        raise Refused("; ".join(dead_ends))
+    asking = [step.heading for step in runbook.main_path if step.kind == "manual"]
+    if asking:
+        raise Refused(f"{runbook.path}: nobody is there to answer step {', '.join(map(repr, asking))}")
     named = f"{alert} names it" if url is not None else f"{alert} names no runbook"
     return f"{name} has {len(runbook.steps)} steps that can be executed here; {named}"

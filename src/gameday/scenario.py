@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, Tag, field_validator
 
 from gameday.errors import InvalidFile
-from gameday.fields import AlertName, ByVerb, Misfit, Model, Name, PositiveDuration, Text, validate
+from gameday.fields import AlertName, ByVerb, Duration, Misfit, Model, Name, PositiveDuration, Text, validate
 from gameday.files import load_yaml
 
 Severity = Literal["SEV1", "SEV2", "SEV3", "SEV4"]
@@ -97,8 +97,8 @@ class Objectives(Model):
 
     rto: PositiveDuration
     """Recovery time objective, from the fault's effect to recovery."""
-    rpo: PositiveDuration | None = None
-    """Recovery point objective: how old the oldest lost record may be. Absent: this scenario loses no data."""
+    rpo: Duration | None = None
+    """Recovery point objective: how old the oldest lost record may be; `0s`: none may be lost. Absent: not judged."""
 
 
 class Safety(Model):

@@ -224,7 +224,9 @@ def _loss(timeline: Timeline, scenario: Scenario) -> Check | None:
             f"{missing} of {acknowledged} acknowledged records are missing; the oldest was acknowledged "
             f"{loss_s:.1f} s before the fault; objective {format_duration(objective)}"
         )
-    return Check("data_loss", title, measured.within(objective), detail, measured, objective)
+    # where nothing may be lost, a lost record is a miss however young it was
+    result = Result.MISSED if missing and objective == 0 else measured.within(objective)
+    return Check("data_loss", title, result, detail, measured, objective)
 
 
 def _alert_resolved(timeline: Timeline, scenario: Scenario) -> Check:

@@ -224,6 +224,14 @@ def test_speed_divides_budgets_and_objectives_and_leaves_the_proof_of_effect(tmp
     assert (fast.recovered.stable_for, fast.safety.ttl, fast.impact.fails_within) == (1, 120, 10)
 
 
+def test_losing_nothing_is_an_objective_and_recovering_in_no_time_is_none(tmp_path: Path) -> None:
+    (tmp_path / "demo.yaml").write_text(SCENARIO.replace("rpo: 15m", "rpo: 0s"))
+    assert load_scenario(tmp_path / "demo.yaml").at_speed(10).objectives.rpo == 0
+    (tmp_path / "demo.yaml").write_text(SCENARIO.replace("rto: 15m", "rto: 0s"))
+    with pytest.raises(InvalidFile, match=r"objectives\.rto"):
+        load_scenario(tmp_path / "demo.yaml")
+
+
 def test_a_field_of_no_line_has_that_of_its_parent() -> None:
     document = parse_yaml("a:\n  b:\n  - x\n", Path("x.yaml"), first_line=7)
     assert document.lines == {(): 7, ("a",): 7, ("a", "b"): 8, ("a", "b", 0): 9}

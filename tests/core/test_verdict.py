@@ -193,6 +193,15 @@ def test_lost_records_beyond_the_rpo_fail_and_within_it_are_a_number() -> None:
     assert check_of(within, "data_loss").measured == Measured(95.5, 95.5, 95.7)
 
 
+def test_where_nothing_may_be_lost_a_young_record_is_a_miss_too() -> None:
+    lost = passing().changed(
+        Kind.CANARY_ACCOUNTED, acknowledged=40, missing=1, oldest_missing_s=0.0, resolution_s=0.2
+    )
+    verdict = verdict_of(lost, objectives__rpo="0s")
+    assert {check.name: check.result for check in verdict.checks}["data_loss"] is Result.MISSED
+    assert verdict_of(passing(), objectives__rpo="0s").outcome is Outcome.PASS
+
+
 def test_a_scenario_without_an_rpo_has_no_check_of_data_loss() -> None:
     lost = passing().changed(Kind.CANARY_ACCOUNTED, missing=7, oldest_missing_s=95.5)
     verdict = verdict_of(lost, objectives__rpo=None)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 
@@ -121,6 +121,8 @@ class Finished:
 class Inn:
     """One project with its own state and reports; the environment is up while the fixture lives."""
 
+    environment: ClassVar[str] = "inn"
+
     def __init__(self, root: Path) -> None:
         self.root = root
         self.reports = root / "reports"
@@ -157,11 +159,11 @@ class Inn:
         return Finished(done.returncode, done.stdout, done.stderr)
 
     def drill(self, *more: str, scenario: str = "database-down") -> Finished:
-        return self.gameday("run", scenario, "-e", "inn", "--yes", *more)
+        return self.gameday("run", scenario, "-e", self.environment, "--yes", *more)
 
     def start_drill(self, scenario: str = "database-down") -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [*GAMEDAY, "run", scenario, "-e", "inn", "--yes"],
+            [*GAMEDAY, "run", scenario, "-e", self.environment, "--yes"],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -203,7 +205,7 @@ class Inn:
         """All that a drill must not leave, seen from outside; empty when everything is put back."""
         found = [f"process {line}" for line in self.drill_processes()]
         found += [f"undo log {path.name}" for path in (self.root / ".gameday" / "undo").glob("*")]
-        status = json.loads(self.gameday("env", "status", "inn", "-o", "json").stdout)
+        status = json.loads(self.gameday("env", "status", self.environment, "-o", "json").stdout)
         found += [f"{name} is {row['running']}" for name, row in status.items() if row["running"] != "up"]
         return found
 

@@ -122,6 +122,30 @@ def test_a_probe_that_does_not_hold_refuses_the_drill(inn: Inn) -> None:
     assert "bookings does not hold: status 201, expected 418" in done.stdout
 
 
+QUESTION = "\n```\n\n### Ask\n\nAsk.\n\n```yaml step\nask: Is it back?\nbudget: 1m"
+
+
+@pytest.mark.parametrize(
+    ("step", "reason"),
+    [
+        ("budget: 20s\notherwise: Call somebody", "RB008 error"),
+        (
+            "budget: 20s\n```\n\n### Ask\n\nAsk.\n\n```yaml step\nask: Is it back?\nbudget: 1m",
+            "nobody is there to answer",
+        ),
+    ],
+    ids=["a fallback that does not exist", "a question in CI"],
+)
+def test_a_runbook_that_would_get_stuck_refuses_the_drill(inn: Inn, step: str, reason: str) -> None:
+    inn.write("runbooks/database.md", RUNBOOK.replace("budget: 20s", step))
+
+    done = inn.drill()
+
+    assert done.code == 3, done.stdout
+    assert reason in done.stdout
+    assert "fault.injecting" not in {event["event"] for event in inn.events()}
+
+
 def test_more_targets_than_allowed_and_files_that_do_not_fit_are_refused(inn: Inn) -> None:
     inn.write("scenarios/database-down.yaml", SCENARIO.replace("kill: database", "kill: cellar"))
 
