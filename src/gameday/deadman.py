@@ -104,9 +104,11 @@ def _act(log: Path, reason: str) -> int:
     print(f"{reason}: reverting {log}", file=sys.stderr, flush=True)
     command = [sys.executable, "-m", "gameday", "recover", "--log", str(log)]
     command += ["--by", "dead-man switch", "--reason", reason]
-    return subprocess.run(
-        command, check=False, stdin=subprocess.DEVNULL, timeout=RECOVER_TIMEOUT_S
-    ).returncode
+    # our own standard output is the pipe to a runner that may be gone
+    done = subprocess.run(
+        command, check=False, stdin=subprocess.DEVNULL, stdout=sys.stderr, timeout=RECOVER_TIMEOUT_S
+    )
+    return done.returncode
 
 
 if __name__ == "__main__":

@@ -15,9 +15,14 @@ from gameday.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """The folders of one project. Paths inside its files are relative to `root`."""
+    """The folders of one project. Paths inside its files are relative to `root`.
+
+    Whoever finishes a drill that another process began names the folders which that one had used.
+    """
 
     root: Path
+    state_folder: Path | None = None
+    reports_folder: Path | None = None
 
     @classmethod
     def find(cls, start: Path | None = None) -> Project:
@@ -40,12 +45,12 @@ class Project:
 
     @property
     def reports(self) -> Path:
-        return Path(os.environ.get("GAMEDAY_REPORTS", self.root / "reports"))
+        return self.reports_folder or Path(os.environ.get("GAMEDAY_REPORTS", self.root / "reports"))
 
     @property
     def state(self) -> Path:
         """Environments' processes and data, logs of undos, locks. `GAMEDAY_STATE` overrides it."""
-        return Path(os.environ.get("GAMEDAY_STATE", self.root / ".gameday"))
+        return self.state_folder or Path(os.environ.get("GAMEDAY_STATE", self.root / ".gameday"))
 
     def scenario_file(self, reference: str) -> Path:
         return self._file(reference, "scenarios", ".yaml")

@@ -32,6 +32,7 @@ class Recovery:
     clean: bool
     detail: str
     evidence: Path | None
+    project: Project
 
 
 def recover_log(path: Path, by: str, reason: str) -> Recovery | None:
@@ -53,7 +54,8 @@ def recover_log(path: Path, by: str, reason: str) -> Recovery | None:
         if missing:
             raise UndoError(f"{path}: damaged: its first line is without {', '.join(missing)}")
         drill = str(header["drill"])
-        project = Project(Path(header["project"]))
+        evidence = Path(header["evidence"])
+        project = Project(Path(header["project"]), path.resolve().parent.parent, evidence.parent)
         target = open_target(parse(Environment, header["environment"]), header["instance"], project)
         if log.holder.alive:
             if by == "gameday recover":
@@ -61,13 +63,12 @@ def recover_log(path: Path, by: str, reason: str) -> Recovery | None:
             revert_all(log, target, by)
             left = log.pending()
             detail = f"{len(left)} not reverted" if left else "reverted; its runner goes on"
-            return Recovery(drill, not left, detail, None)
+            return Recovery(drill, not left, detail, None, project)
         end_strays(drill)
-        evidence = Path(header["evidence"])
         clean, detail = _finish(log, target, evidence, by, reason)
         if clean:
             log.remove()
-        return Recovery(drill, clean, detail, evidence)
+        return Recovery(drill, clean, detail, evidence, project)
 
 
 def _finish(log: UndoLog, target: Target, evidence: Path, by: str, reason: str) -> tuple[bool, str]:

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from process.inn import RULES, SCENARIO, Inn, kill, until
+from process.inn import GAMEDAY, RULES, SCENARIO, Inn, kill, until
 
 pytestmark = [pytest.mark.process, pytest.mark.xdist_group("inn")]
 
@@ -84,6 +84,28 @@ def test_a_drill_that_was_broken_off_is_closed_and_judged(inn: Inn) -> None:
     assert kinds[-1] == "drill.ended"
     assert "drill.aborted" in kinds
     assert inn.verdict()["verdict"] == "INCONCLUSIVE"
+    assert inn.verdict()["exit_code"] == 4
+
+
+def test_the_dead_man_switch_closes_a_drill_wherever_it_was_started_from(inn: Inn) -> None:
+    """Nobody tells it the project, nor where state and reports are: the log of undos must."""
+    known = inn.folders()
+    outer = {name: value for name, value in inn.environ.items() if name != "GAMEDAY_PROJECT"}
+    folders = {"GAMEDAY_STATE": str(inn.root / ".gameday"), "GAMEDAY_REPORTS": str(inn.reports)}
+    runner = subprocess.Popen(
+        [*GAMEDAY, "run", "database-down", "-e", "inn", "--yes"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=inn.root,
+        env={**outer, **folders},
+    )
+    folder = inn.wait_for("fault.injected", runner, known)
+    assert folder is not None
+    kill(runner)
+
+    until((folder / "verdict.json").exists, SWITCH_WITHIN_S, "judged by the dead-man switch")
+    until(lambda: folder.name in inn.gameday("history", "-o", "json").stdout, 10, "in the history")
     assert inn.verdict()["exit_code"] == 4
 
 

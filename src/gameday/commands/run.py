@@ -73,7 +73,7 @@ def _drill(request: Request, engine: EngineProcess, *, as_json: bool) -> int:
     console = DrillConsole(sys.stderr if as_json else sys.stdout)
     try:
         folder = asyncio.run(conduct(request, engine, _View(console)))
-        code = close(folder, console)
+        code = close(folder, request.project, console)
     finally:
         console.close()
     if as_json:
@@ -81,21 +81,24 @@ def _drill(request: Request, engine: EngineProcess, *, as_json: bool) -> int:
     return code
 
 
-def close(folder: Path, console: DrillConsole | None = None) -> int:
+def close(folder: Path, project: Project, console: DrillConsole | None = None) -> int:
     """Judge an evidence folder, write its reports, add it to the history; returns the exit code."""
     from gameday.history import History
     from gameday.record import load_record
     from gameday.reporting.write import write_reports
 
     record = load_record(folder)
-    write_reports(record)
+    try:
+        write_reports(record)
+    except OSError as error:
+        _say(f"warning: reports are not complete: {error}; `gameday judge {folder.name}` writes them anew")
     if console is not None:
         console.finish(record)
     try:
-        with History.open(Project.find()) as history:
+        with History.open(project) as history:
             history.add(record)
     except GamedayError as error:
-        _say(f"warning: not in the history: {error}; `gameday history rebuild` finds it later")
+        _say(f"warning: not in the history: {error}")
     return record.verdict.exit_code
 
 
@@ -261,7 +264,7 @@ def recover(
             continue
         out(f"{result.drill}: {'put back' if result.clean else 'NOT put back'}: {result.detail}")
         if result.evidence is not None and (result.evidence / "timeline.jsonl").exists():
-            close(result.evidence)
+            close(result.evidence, result.project)
             out(f"{result.drill}: report: {result.evidence / 'report.md'}")
         code = code if result.clean else 5
     if not paths:

@@ -32,7 +32,7 @@ def judge(drill: str) -> int:
 
     console = DrillConsole(sys.stdout)
     try:
-        return close(_folder(drill), console)
+        return close(_folder(drill), Project.find(), console)
     finally:
         console.close()
 
@@ -74,6 +74,8 @@ def rebuild(out: Callable[[str], None]) -> int:
     project = Project.find()
     with History.open(project) as index:
         result = index.rebuild(project.reports)
+    if result.moved_aside is not None:
+        out(f"the old index could not be used ({result.why}); it is at {result.moved_aside}")
     out(f"{result.indexed} of {result.found} drills indexed")
     for folder, reason in result.skipped:
         out(f"skipped {folder}: {reason}")
