@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -27,7 +28,7 @@ class BandwidthStage(TimedStage[Bandwidth]):
     def feed(self, data: bytes) -> None:
         rate = self.effect.bytes_per_s
         size = max(1, int(rate * PIECE_S), len(data) // MAX_PIECES)
-        due = max(self.host.loop.time(), self.last_due)
+        due = max(time.monotonic(), self.last_due)
         for start in range(0, len(data), size):
             piece = data[start : start + size]
             due += len(piece) / rate

@@ -9,6 +9,7 @@ order, as TCP would have retransmitted it.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from enum import StrEnum
 from typing import ClassVar, Generic, Protocol, TypeVar
@@ -125,11 +126,11 @@ class TimedStage(EffectStage[Kind]):
         self._last_due = 0.0
 
     def hold(self, piece: bytes | End, due: float) -> None:
-        """Pass `piece` on at loop time `due`, or right after the piece before it if that is later."""
+        """Pass `piece` on at the monotonic instant `due` (seconds), or after the piece before it if that is later."""
         self._last_due = max(self._last_due, due)
         self._queue.append((self._last_due, piece))
         if self._timer is None:
-            self._timer = self.host.loop.call_at(self._last_due, self._release)
+            self._wait()
 
     @property
     def last_due(self) -> float:
@@ -137,7 +138,7 @@ class TimedStage(EffectStage[Kind]):
         return self._last_due
 
     def finish(self, end: End) -> None:
-        self.hold(end, self.host.loop.time())
+        self.hold(end, time.monotonic())
 
     def flush(self) -> None:
         self._stop()
@@ -150,12 +151,16 @@ class TimedStage(EffectStage[Kind]):
 
     def _release(self) -> None:
         self._timer = None
-        # the loop's timers may fire one clock tick early; waiting again for it would cost another round
-        now = self.host.loop.time() + 1e-6
+        now = time.monotonic()
         while self._queue and self._queue[0][0] <= now:
             self._pass_on(self._queue.popleft()[1])
         if self._queue and self._timer is None:
-            self._timer = self.host.loop.call_at(self._queue[0][0], self._release)
+            self._wait()
+
+    def _wait(self) -> None:
+        """Instants are the clock's own: a loop's time is as old as its last turn, and a delay would be short."""
+        left_s = self._queue[0][0] - time.monotonic()
+        self._timer = self.host.loop.call_later(max(0.0, left_s), self._release)
 
     def _pass_on(self, piece: bytes | End) -> None:
         if isinstance(piece, End):

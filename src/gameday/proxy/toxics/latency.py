@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -38,4 +39,4 @@ class LatencyStage(TimedStage[Latency]):
     def feed(self, data: bytes) -> None:
         jitter_s = self.effect.jitter_s
         delay_s = self.effect.latency_s + (self._random.uniform(-jitter_s, jitter_s) if jitter_s else 0.0)
-        self.hold(data, self.host.loop.time() + delay_s)
+        self.hold(data, time.monotonic() + delay_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -34,7 +35,7 @@ class SlicerStage(TimedStage[Slicer]):
 
     def feed(self, data: bytes) -> None:
         effect, start = self.effect, 0
-        due = max(self.host.loop.time(), self.last_due)
+        due = max(time.monotonic(), self.last_due)
         while start < len(data):
             size = effect.average_size
             if effect.size_variation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -18,4 +19,4 @@ class SlowClose(Effect):
 
 class SlowCloseStage(TimedStage[SlowClose]):
     def finish(self, end: End) -> None:
-        self.hold(end, self.host.loop.time() + self.effect.delay_s)
+        self.hold(end, time.monotonic() + self.effect.delay_s)
