@@ -17,6 +17,7 @@ from gameday.errors import GamedayError, UsageError
 from gameday.project import Project
 
 if TYPE_CHECKING:
+    from gameday.clock import Instant
     from gameday.drill import Request
     from gameday.reporting.console import DrillConsole, LiveStatus
     from gameday.session import Session
@@ -163,8 +164,7 @@ def status_of(session: Session) -> LiveStatus:
     )
 
 
-def _alerts(session: Session, now: object) -> tuple[tuple[str, str, float | None], ...]:
-    from gameday.clock import Instant
+def _alerts(session: Session, now: Instant) -> tuple[tuple[str, str, float | None], ...]:
     from gameday.detectors.base import AlertState
 
     expected = session.scenario.expect.alert
@@ -173,7 +173,7 @@ def _alerts(session: Session, now: object) -> tuple[tuple[str, str, float | None
         if not alert.summary or (alert.name != expected and alert.state is AlertState.INACTIVE):
             continue
         since = alert.firing_since or alert.pending_since
-        age_s = now - since if since is not None and isinstance(now, Instant) else None
+        age_s = now - since if since is not None else None
         rows.append(
             (alert.name, alert.state.value, age_s if alert.state is not AlertState.INACTIVE else None)
         )
