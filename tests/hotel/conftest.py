@@ -280,6 +280,7 @@ def api_environment(database: Postgres, cache: Valkey, pms: Module, whatsapp: Mo
         "WHATSAPP_URL": whatsapp.url,
         "WHATSAPP_TOKEN": WHATSAPP_TOKEN,
         "ADMIN_TOKEN": ADMIN_TOKEN,
+        "FAULTS": "on",
         "DATABASE_QUERY_TIMEOUT_S": "1.5",
         "PMS_TIMEOUT_S": "0.3",
         "PMS_BREAKER_FAILURES": "3",
@@ -305,18 +306,37 @@ def eventually() -> Callable[[Callable[[], Any], float, str], float]:
 
 
 @pytest.fixture
+def a_free_port() -> int:
+    """For a process that others must know before it starts."""
+    return free_port()
+
+
+@pytest.fixture
 def another_api(hotel: Hotel) -> Iterator[Callable[..., Module]]:
     """Starts a further API process on the same dependencies, with settings of its own."""
     started: list[Module] = []
 
     def start(**settings: str) -> Module:
         environment = api_environment(hotel.database, hotel.cache, hotel.pms, hotel.whatsapp)
-        started.append(Module("api", {**environment, **settings}).start(hotel.folder))
+        port = int(settings.get("PORT") or free_port())
+        started.append(Module("api", {**environment, **settings}, port=port).start(hotel.folder))
         return started[-1]
 
     yield start
     for module in started:
         module.stop()
+
+
+@pytest.fixture
+def own_database(hotel: Hotel) -> Iterator[str]:
+    """The URL of an empty database, whose queues no other API process works off."""
+    name = f"hotel_{time.monotonic_ns()}"
+    server = hotel.database.url.removesuffix("/hotel")
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+    yield f"{server}/{name}"
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -348,8 +368,11 @@ def restore(hotel: Hotel) -> None:
         hotel.database.start()
     if hotel.cache.process is None:
         hotel.cache.start()
+    headers = {"X-Admin-Token": ADMIN_TOKEN}
+    for path in ("/faults", "/admin/overrides"):
+        assert httpx.delete(f"{hotel.api.url}{path}", headers=headers, trust_env=False).status_code == 200
     reset = f"{hotel.api.url}/admin/pms/circuit-breaker/reset"
-    httpx.post(reset, headers={"X-Admin-Token": ADMIN_TOKEN}, trust_env=False)
+    httpx.post(reset, headers=headers, trust_env=False)
     ready = f"{hotel.api.url}/health/ready"
     wait_for(lambda: httpx.get(ready, trust_env=False).json()["status"] == "ready", 10, "the API is ready")
 

@@ -131,6 +131,17 @@ def test_requests_are_counted_by_template_and_status(healthy: Hotel) -> None:
     assert healthy.api.metric(unmatched) == 1
 
 
+def test_a_synthetic_request_is_answered_like_any_other_and_left_out_of_the_figures(healthy: Hotel) -> None:
+    series = 'http_requests_total{method="POST",path="/reservations",status="201"}'
+    with healthy.client() as client:
+        before = healthy.api.metric(series)
+        response = client.post("/reservations", json=booking(), headers={"X-Synthetic-Monitor": "drill"})
+        assert response.status_code == 201
+        assert healthy.api.metric(series) == before
+        made(client)
+        assert healthy.api.metric(series) == before + 1
+
+
 def test_availability_comes_from_the_database_then_from_the_cache(healthy: Hotel) -> None:
     query = {"arrival": "2031-03-01", "room_type": "suite"}
     hits, misses = (f"redis_cache_{kind}_total" for kind in ("hits", "misses"))

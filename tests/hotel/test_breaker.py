@@ -24,6 +24,21 @@ def opened(policy: BreakerPolicy = POLICY, at: float = 0.0) -> CircuitBreaker:
     return breaker
 
 
+def test_a_stuck_breaker_never_tries_and_only_a_reset_closes_it() -> None:
+    breaker = CircuitBreaker(POLICY)
+    under_way = permit(breaker, 0.0)
+    breaker.stick_open()
+    breaker.succeeded(under_way)
+    assert (breaker.state, breaker.stuck) == (BreakerState.OPEN, True)
+    assert breaker.acquire(1e6) is None
+    assert breaker.retry_after_s(1e6) is None
+    breaker.reset()
+    assert (breaker.state, breaker.stuck) == (BreakerState.CLOSED, False)
+    for _ in range(3):
+        breaker.failed(permit(breaker, 0.0), 0.0)
+    assert breaker.acquire(10.0) is not None  # the recovery time counts again
+
+
 def test_it_opens_at_the_nth_failure_in_a_row_and_not_before() -> None:
     breaker = CircuitBreaker(POLICY)
     for _ in range(2):

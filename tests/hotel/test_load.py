@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from hotel.load import LoadGenerator, LoadMetrics, LoadPlan
 
@@ -19,12 +22,16 @@ class Server:
     def __init__(self, *, answers: bool) -> None:
         self.answers = answers
         self.arrivals: list[float] = []
+        self.bookings: list[dict[str, Any]] = []
         self.url = ""
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            while await reader.readuntil(b"\r\n\r\n"):
+            while head := await reader.readuntil(b"\r\n\r\n"):
                 self.arrivals.append(time.monotonic())
+                length = re.search(rb"(?i)content-length: (\d+)", head)
+                if length is not None:
+                    self.bookings.append(json.loads(await reader.readexactly(int(length[1]))))
                 if self.answers:
                     writer.write(ANSWER)
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -96,3 +103,10 @@ def test_nobody_listening_is_an_outcome_and_not_the_end() -> None:
     server = Server(answers=True)
     metrics = run(server, url="http://127.0.0.1:1", max_requests=10)
     assert value(metrics, "load_requests_total", operation="availability", outcome="unreachable") == 10
+
+
+def test_exactly_a_share_of_the_bookings_waits_for_the_pms() -> None:
+    server = Server(answers=True)
+    run(server, max_requests=20, duration_s=60.0, mix={"create": 1.0}, confirm_share=0.75)
+    assert [booking["confirm"] for booking in server.bookings].count(True) == 15
+    assert len(server.bookings) == 20

@@ -51,12 +51,21 @@ WRITTEN = {
 }
 
 
-def rules_of(name: str) -> dict[str, dict[str, Any]]:
+# Name: seconds, severity, runbook of the rules that the ten lack.
+ADDITIONS = {
+    "disk_space_critical": (60, "SEV1", "runbooks/04-disk-space-critical.md"),
+    "log_volume_high": (60, "SEV3", "runbooks/04-disk-space-critical.md"),
+    "whatsapp_delivery_failing": (120, "SEV2", "runbooks/06-whatsapp-api-outage.md"),
+}
+
+
+def groups_of(name: str) -> dict[str, dict[str, dict[str, Any]]]:
     document = yaml.safe_load((RULES / f"{name}.yaml").read_text())
-    return {rule["alert"]: rule for group in document["groups"] for rule in group["rules"]}
+    return {group["name"]: {rule["alert"]: rule for rule in group["rules"]} for group in document["groups"]}
 
 
-ORIGINAL, CORRECTED = rules_of("original"), rules_of("corrected")
+ORIGINAL, CORRECTED = groups_of("original")["agente-api"], groups_of("corrected")["agente-api"]
+ADDED = groups_of("corrected")["agente-api-added"]
 
 
 class Samples:
@@ -97,7 +106,22 @@ def test_the_original_expressions_are_exactly_the_written_ones() -> None:
     }
 
 
-@pytest.mark.parametrize("expression", [rule["expr"] for rule in (*ORIGINAL.values(), *CORRECTED.values())])
+def test_the_added_rules_stand_apart_from_the_written_ones_and_only_in_the_corrected_file() -> None:
+    assert list(groups_of("original")) == ["agente-api"]
+    assert list(groups_of("corrected")) == ["agente-api", "agente-api-added"]
+    assert {
+        name: (
+            int(rule["for"].removesuffix("s")),
+            rule["labels"]["severity"],
+            rule["annotations"]["runbook_url"],
+        )
+        for name, rule in ADDED.items()
+    } == ADDITIONS
+
+
+@pytest.mark.parametrize(
+    "expression", [rule["expr"] for rule in (*ORIGINAL.values(), *CORRECTED.values(), *ADDED.values())]
+)
 def test_every_expression_is_understood_by_both_parsers(expression: str) -> None:
     prombed.parse_promql(expression)
     promql_parser.parse(expression)
@@ -192,3 +216,33 @@ def test_a_rare_slow_path_is_not_the_service() -> None:
         )
     assert samples.ask(ORIGINAL["high_latency_p95"]["expr"])
     assert not samples.ask(CORRECTED["high_latency_p95"]["expr"])
+
+
+@pytest.mark.parametrize(
+    ("page", "fires"),
+    [
+        ("disk_size_bytes 1000\ndisk_free_bytes 101\n", False),
+        ("disk_size_bytes 1000\ndisk_free_bytes 99\n", True),
+        ("disk_size_bytes 1000\ndisk_free_bytes 0\n", True),
+        ("up 1\n", False),  # no disk in use
+    ],
+)
+def test_a_disk_is_critical_below_ten_percent(page: str, fires: bool) -> None:
+    samples = Samples()
+    samples.scrape(page)
+    assert bool(samples.ask(ADDED["disk_space_critical"]["expr"])) is fires
+
+
+@pytest.mark.parametrize(("lines_per_s", "fires"), [(5, False), (190, False), (210, True)])
+def test_a_log_flood_begins_at_two_hundred_lines_a_second(lines_per_s: int, fires: bool) -> None:
+    samples = Samples()
+    for second in range(90):
+        samples.scrape(f"log_lines_total {second * lines_per_s}\n")
+    assert bool(samples.ask(ADDED["log_volume_high"]["expr"])) is fires
+
+
+@pytest.mark.parametrize(("messages", "fires"), [(100, False), (101, True)])
+def test_guests_are_not_told_when_more_than_100_messages_are_unconfirmed(messages: int, fires: bool) -> None:
+    samples = Samples()
+    samples.scrape(f"whatsapp_unconfirmed_messages {messages}\n")
+    assert bool(samples.ask(ADDED["whatsapp_delivery_failing"]["expr"])) is fires

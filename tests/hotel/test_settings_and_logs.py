@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from hotel.load import parse_mix
-from hotel.logs import EventLog
-from hotel.settings import ApiSettings, SettingError
+from hotel.load import parse_mix, parse_plan
+from hotel.logs import EventLog, LogLevel
+from hotel.settings import ApiSettings, Environ, SettingError
 
 
 def test_every_setting_has_a_default() -> None:
@@ -17,6 +17,10 @@ def test_every_setting_has_a_default() -> None:
     assert settings.admin_token is None
     assert settings.pms.breaker_recovery_s == 10.0
     assert settings.database.pool_max == 20
+    assert settings.faults is False
+    assert settings.disk is None
+    assert settings.whatsapp.receipts is False
+    assert settings.cache.metrics is True
 
 
 def test_a_small_pool_limits_the_minimum_too() -> None:
@@ -37,6 +41,10 @@ def test_the_breaker_can_be_told_to_stay_open() -> None:
         ("DATABASE_POOL_MAX", "2.5", "a whole number from 1 to 500"),
         ("DATABASE_POOL_MIN", "21", "a whole number from 0 to 20"),
         ("PMS_BREAKER_STAYS_OPEN", "perhaps", "true or false"),
+        ("FAULTS", "perhaps", "true or false"),
+        ("PMS_MODE", "later", "normal or queue"),
+        ("NOTIFICATION_CHANNEL", "pigeon", "whatsapp or desk"),
+        ("LOG_LEVEL", "debug", "info or warning"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_would_be_right(name: str, value: str, expected: str) -> None:
@@ -66,3 +74,36 @@ def test_repeated_trouble_is_written_once_per_interval_with_the_number_left_out(
         ("database-unavailable", 499),
     ]
     assert lines[0]["error"] == "ConnectionError: refused"
+
+
+def test_a_raised_level_leaves_out_what_is_below_it_and_only_written_lines_are_counted() -> None:
+    stream, written = io.StringIO(), [0]
+
+    def count() -> None:
+        written[0] += 1
+
+    log = EventLog("api", stream=stream)
+    log.on_line = count
+    log.event("started")
+    log.level = LogLevel.WARNING
+    log.event("started")
+    log.event("fault-began", at_level=LogLevel.WARNING)
+    log.trouble("cache-unavailable", "gone")
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [(line["event"], line["level"]) for line in lines] == [
+        ("started", "info"),
+        ("fault-began", "warning"),
+        ("cache-unavailable", "warning"),
+    ]
+    assert written == [3]
+
+
+@pytest.mark.parametrize("share", ["1.1", "-0.1", "some"])
+def test_a_wrong_share_of_confirmed_bookings_is_refused(share: str) -> None:
+    with pytest.raises(SettingError, match="from 0 to 1"):
+        parse_plan([], Environ({"CONFIRM_SHARE": share}))
+
+
+def test_an_option_wins_over_the_environment() -> None:
+    plan = parse_plan(["--confirm-share", "0.5"], Environ({"CONFIRM_SHARE": "0.25", "MIX": "create=1"}))
+    assert (plan.confirm_share, plan.mix) == (0.5, {"create": 1.0})

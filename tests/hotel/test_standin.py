@@ -89,7 +89,9 @@ def test_a_held_request_is_let_go_when_the_mode_changes() -> None:
     with_client(Pms().app(), steps)
 
 
-@pytest.mark.parametrize(("share", "hits"), [(0.0, 0), (0.01, 2), (0.25, 50), (1 / 3, 66), (1.0, 200)])
+@pytest.mark.parametrize(
+    ("share", "hits"), [(0.0, 0), (0.01, 2), (0.25, 50), (0.3, 60), (1 / 3, 66), (2 / 3, 133), (1.0, 200)]
+)
 def test_a_share_of_requests_is_hit_exactly(share: float, hits: int) -> None:
     async def steps(client: httpx.AsyncClient) -> None:
         await set_mode(client, mode="errors", share=share)
@@ -99,8 +101,51 @@ def test_a_share_of_requests_is_hit_exactly(share: float, hits: int) -> None:
     with_client(Pms().app(), steps)
 
 
+def test_a_mode_ends_by_itself_and_lets_go_what_it_held() -> None:
+    async def steps(client: httpx.AsyncClient) -> None:
+        await set_mode(client, mode="timeout", delay_s=30, ttl_s=0.2)
+        assert 0 < (await client.get("/mode")).json()["remaining_s"] <= 0.2
+        held = await asyncio.wait_for(client.post("/bookings", json=BOOKING), 1)
+        assert held.status_code == 504
+        assert (await client.get("/mode")).json() == {"mode": "ok", "share": 1.0, "delay_s": 0.0}
+        assert (await client.post("/bookings", json=BOOKING)).status_code == 201
+
+    with_client(Pms().app(), steps)
+
+
+def test_the_end_of_an_earlier_mode_does_not_end_a_later_one() -> None:
+    async def steps(client: httpx.AsyncClient) -> None:
+        await set_mode(client, mode="errors", ttl_s=0.1)
+        await set_mode(client, mode="rate-limited")
+        await asyncio.sleep(0.2)
+        assert (await client.get("/mode")).json()["mode"] == "rate-limited"
+
+    with_client(Pms().app(), steps)
+
+
+def test_only_whatsapp_has_receipts_to_withhold() -> None:
+    async def refused(client: httpx.AsyncClient) -> None:
+        answer = await client.put("/mode", json={"mode": "no-receipts"})
+        assert answer.status_code == 422
+        assert "rate-limited" in answer.json()["detail"]
+
+    async def known(client: httpx.AsyncClient) -> None:
+        await set_mode(client, mode="no-receipts")
+        assert (await client.post("/v1/messages", json=MESSAGE, headers=BEARER)).status_code == 200
+
+    with_client(Pms().app(), refused)
+    with_client(WhatsApp("fresh").app(), known)
+
+
 @pytest.mark.parametrize(
-    "body", [{"mode": "sulk"}, {"mode": "errors", "share": 2}, {"mode": "slow", "delay_s": 3600}, {}]
+    "body",
+    [
+        {"mode": "sulk"},
+        {"mode": "errors", "share": 2},
+        {"mode": "slow", "delay_s": 3600},
+        {"mode": "errors", "ttl_s": 0},
+        {},
+    ],
 )
 def test_a_mode_that_makes_no_sense_or_has_no_end_is_refused(body: dict[str, object]) -> None:
     async def steps(client: httpx.AsyncClient) -> None:

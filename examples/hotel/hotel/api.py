@@ -8,12 +8,15 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from hotel.fault_routes import FaultRoutes
+from hotel.guard import AdminGuard
 from hotel.logs import EventLog, quiet_libraries
 from hotel.operations import OperationRoutes
 from hotel.routes import GuestRoutes
 from hotel.service import Service
 from hotel.settings import ApiSettings, SettingError, fail_on_settings
 from hotel.web import CountRequests, install_problems, serve
+from hotel.webhooks import WebhookRoutes
 
 
 def create_app(settings: ApiSettings, log: EventLog) -> FastAPI:
@@ -30,7 +33,10 @@ def create_app(settings: ApiSettings, log: EventLog) -> FastAPI:
     app.add_middleware(CountRequests, metrics=service.metrics, log=log)
     install_problems(app)
     app.include_router(GuestRoutes(service).router())
-    app.include_router(OperationRoutes(service).router())
+    app.include_router(WebhookRoutes(service).router())
+    guard = AdminGuard(settings.admin_token)
+    app.include_router(OperationRoutes(service, guard).router())
+    app.include_router(FaultRoutes(service, guard).router())
     return app
 
 

@@ -5,6 +5,8 @@
       └────── M successes in a row ────┼─────────────────────────────────────────────┘  │
                                        └───────────────────── one failure ──────────────┘
 
+An operator can close it at any time; a drill can stick it open, and then nothing but `reset` closes it.
+
 A call's outcome counts only in the state in which the call began: an answer that was under way when the
 breaker opened neither closes it nor opens it again.
 """
@@ -54,10 +56,16 @@ class CircuitBreaker:
         self._successes = 0
         self._trial_under_way = False
         self._opened_at = 0.0
+        self._stuck = False
 
     @property
     def state(self) -> BreakerState:
         return self._state
+
+    @property
+    def stuck(self) -> bool:
+        """Whether it is open for no other reason than `stick_open`."""
+        return self._stuck
 
     def acquire(self, now: float) -> Permit | None:
         """A permit for one call, or None where the caller must do without. Half-open: one call at a time."""
@@ -97,18 +105,26 @@ class CircuitBreaker:
 
     def reset(self) -> None:
         """An operator closes the breaker whatever it counted."""
+        self._stuck = False
         self._enter(BreakerState.CLOSED)
+
+    def stick_open(self) -> None:
+        """Open it, with a recovery time that never ends."""
+        self._stuck = True
+        self._enter(BreakerState.OPEN)
 
     def retry_after_s(self, now: float) -> float | None:
         """Seconds until a call is let through again; None where only `reset` helps; 0 when not open."""
         if self._state is not BreakerState.OPEN:
             return 0.0
-        if self._policy.recovery_s is None:
+        if self._policy.recovery_s is None or self._stuck:
             return None
         return max(0.0, self._opened_at + self._policy.recovery_s - now)
 
     def _recovery_is_due(self, now: float) -> bool:
-        return self._policy.recovery_s is not None and now - self._opened_at >= self._policy.recovery_s
+        if self._policy.recovery_s is None or self._stuck:
+            return False
+        return now - self._opened_at >= self._policy.recovery_s
 
     def _enter(self, state: BreakerState) -> None:
         self._state = state

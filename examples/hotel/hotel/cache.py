@@ -30,6 +30,8 @@ class Cache:
         self._metrics = metrics
         self._log = log
         self._up = False
+        self.seen_up = asyncio.Event()
+        """Set once the cache has answered for the first time."""
         self._pinger: asyncio.Task[None] | None = None
         self._redis = Redis.from_url(
             settings.url,
@@ -38,6 +40,7 @@ class Cache:
             retry=Retry(NoBackoff(), 0),  # the default waits and retries, which a caller pays for
             max_connections=50,
             decode_responses=True,
+            client_name="agente-api",  # operators tell clients apart by it
         )
 
     async def start(self) -> None:
@@ -98,6 +101,8 @@ class Cache:
             up = False
         else:
             up = True
+        if up:
+            self.seen_up.set()
         if up and not self._up:
             self._log.event("cache-available")
         self._up = up

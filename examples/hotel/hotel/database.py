@@ -43,11 +43,15 @@ CREATE TABLE IF NOT EXISTS reservations (
     whatsapp_status text NOT NULL DEFAULT 'pending',
     whatsapp_attempts integer NOT NULL DEFAULT 0
 );
+-- Whether a message that was sent counts as undelivered until its receipt comes.
+ALTER TABLE reservations ADD COLUMN IF NOT EXISTS whatsapp_receipt_due boolean NOT NULL DEFAULT false;
 CREATE INDEX IF NOT EXISTS reservations_stays ON reservations (room_type, arrival);
 CREATE INDEX IF NOT EXISTS reservations_pms_pending ON reservations (pms_attempts, id)
     WHERE pms_status = 'pending';
 CREATE INDEX IF NOT EXISTS reservations_whatsapp_pending ON reservations (whatsapp_attempts, id)
     WHERE whatsapp_status = 'pending';
+CREATE INDEX IF NOT EXISTS reservations_whatsapp_receipt_due ON reservations (id)
+    WHERE whatsapp_status = 'sent' AND whatsapp_receipt_due;
 """
 
 # Two API processes that start together would race for `CREATE TABLE IF NOT EXISTS`.
@@ -77,7 +81,7 @@ class Database:
             connection_class=counted_connection(settings.connect_timeout_s, self._failed),
             kwargs={
                 "autocommit": True,
-                "application_name": "hotel-api",
+                "application_name": "agente-api",
                 "client_encoding": "utf8",  # a cluster of locale C may say SQL_ASCII, and text would be bytes
                 "options": f"-c statement_timeout={round(settings.query_timeout_s * 1000)}",
             },

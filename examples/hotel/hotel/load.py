@@ -31,6 +31,7 @@ from starlette.responses import Response
 from hotel.background import stop_task
 from hotel.exposition import exposition
 from hotel.http_client import http_client
+from hotel.interference import EvenShare
 from hotel.logs import EventLog, quiet_libraries
 from hotel.settings import Environ, Listen, SettingError, fail_on_settings
 from hotel.web import run, server_for
@@ -45,7 +46,10 @@ OUTCOMES = ("ok", "client-error", "server-error", "timeout", "unreachable")
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
-    """`mix` maps each operation to its weight; `rate` is arrivals per second."""
+    """`mix` maps each operation to its weight; `rate` is arrivals per second.
+
+    `confirm_share` of the bookings wait until the PMS has confirmed them.
+    """
 
     url: str
     rate: float
@@ -54,6 +58,7 @@ class LoadPlan:
     max_in_flight: int
     timeout_s: float
     mix: dict[str, float]
+    confirm_share: float = 0.0
 
 
 class LoadMetrics:
@@ -80,8 +85,9 @@ class LoadMetrics:
 class Guests:
     """The operations of the mix; each makes one request and returns its status code."""
 
-    def __init__(self, http: httpx.AsyncClient, seed: int) -> None:
+    def __init__(self, http: httpx.AsyncClient, seed: int, confirm_share: float) -> None:
         self._http = http
+        self._confirmed = EvenShare(confirm_share)
         self._random = random.Random(seed)  # noqa: S311 - a repeatable mix, not a secret
         self._made: deque[int] = deque(maxlen=REMEMBERED)
         self._count = 0
@@ -102,6 +108,7 @@ class Guests:
             "room_type": self._random.choice(ROOM_TYPES),
             "arrival": self._day(BOOKING_DAYS),
             "nights": self._random.randint(1, 7),
+            "confirm": self._confirmed.hit(),
         }
         response = await self._http.post("/reservations", json=booking)
         if response.status_code == 201:
@@ -133,7 +140,7 @@ class LoadGenerator:
         self._plan = plan
         self._metrics = metrics
         self._http = http_client(plan.url, plan.timeout_s, max_connections=plan.max_in_flight)
-        self._guests = Guests(self._http, seed)
+        self._guests = Guests(self._http, seed, plan.confirm_share)
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -243,7 +250,15 @@ def parse_plan(arguments: Sequence[str] | None, environ: Environ) -> LoadPlan:
         "--timeout", type=float, default=environ.number("TIMEOUT_S", 10.0), help="per request"
     )
     parser.add_argument("--mix", default=environ.text("MIX", DEFAULT_MIX), help="weights of the operations")
+    parser.add_argument(
+        "--confirm-share",
+        type=float,
+        default=environ.number("CONFIRM_SHARE", 0.0, at_most=1.0),
+        help="share of the bookings that wait for the PMS, 0 to 1",
+    )
     options = parser.parse_args(arguments)
+    if not 0 <= options.confirm_share <= 1:
+        raise SettingError(f"confirm share {options.confirm_share}: expected a share from 0 to 1")
     if not 0 < options.rate <= 1000:
         raise SettingError(f"rate {options.rate}: expected arrivals per second, above 0 and at most 1000")
     return LoadPlan(
@@ -254,6 +269,7 @@ def parse_plan(arguments: Sequence[str] | None, environ: Environ) -> LoadPlan:
         max_in_flight=max(1, options.max_in_flight),
         timeout_s=options.timeout,
         mix=parse_mix(options.mix),
+        confirm_share=options.confirm_share,
     )
 
 

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import TextIO
 
 LIBRARY_LOG_LEVELS = {
@@ -24,8 +25,16 @@ LIBRARY_LOG_LEVELS = {
 }
 
 
+class LogLevel(StrEnum):
+    INFO = "info"
+    WARNING = "warning"
+
+
 class EventLog:
-    """Writes events of one process; `clock` gives monotonic seconds."""
+    """Writes events of one process; `clock` gives monotonic seconds.
+
+    `level` is the least that is written, `on_line` is called for each line that was.
+    """
 
     def __init__(
         self,
@@ -39,18 +48,25 @@ class EventLog:
         self._stream = stream if stream is not None else sys.stderr
         self._interval_s = interval_s
         self._clock = clock
+        self.level = LogLevel.INFO
+        self.on_line: Callable[[], None] | None = None
         self._written_at: dict[str, float] = {}
         self._left_out: dict[str, int] = {}
 
-    def event(self, name: str, **fields: object) -> None:
-        """Write one line now."""
+    def event(self, name: str, *, at_level: LogLevel = LogLevel.INFO, **fields: object) -> None:
+        """Write one line now, unless the log's level is above the line's."""
+        if at_level is LogLevel.INFO and self.level is LogLevel.WARNING:
+            return
         line: dict[str, object] = {
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "process": self._process,
+            "level": at_level.value,
             "event": name,
             **fields,
         }
         print(json.dumps(line, default=str), file=self._stream, flush=True)
+        if self.on_line is not None:
+            self.on_line()
 
     def trouble(self, name: str, error: BaseException | str, **fields: object) -> None:
         """Write one line about an error unless the same kind was written a moment ago."""
@@ -62,7 +78,7 @@ class EventLog:
         self._written_at[name] = now
         left_out = self._left_out.pop(name, 0)
         text = error if isinstance(error, str) else f"{type(error).__name__}: {error}".strip()
-        self.event(name, error=text[:500], left_out=left_out, **fields)
+        self.event(name, at_level=LogLevel.WARNING, error=text[:500], left_out=left_out, **fields)
 
 
 def quiet_libraries() -> None:

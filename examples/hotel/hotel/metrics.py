@@ -23,7 +23,7 @@ DURATION_BUCKETS_S = (0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.
 
 EXPECTED_ANSWERS: dict[tuple[str, str], tuple[int, ...]] = {
     ("POST", "/reservations"): (200, 201, 500, 503),
-    ("GET", "/reservations"): (200, 404, 503),
+    ("GET", "/reservations"): (200, 404, 500, 503),
     ("GET", "/reservations/{reservation_id}"): (200, 404, 500, 503),
     ("POST", "/reservations/{reservation_id}/confirm"): (200, 404, 500, 502, 503, 504),
     ("GET", "/availability"): (200, 500, 503),
@@ -40,16 +40,19 @@ PMS_OUTCOMES = (
     "short-circuited",
 )
 WHATSAPP_STATUSES = ("sent", "failed", "given-up")
+CHANNELS = ("whatsapp", "desk")
 
 
 class Metrics:
-    """One registry per process; the attributes are the series."""
+    """One registry per process; the attributes are the series. `cache_state`: whether `redis_up` is exported."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, cache_state: bool = True) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._register_http()
-        self._register_dependencies()
+        self._register_dependencies(cache_state=cache_state)
+        self._register_notifications()
+        self.log_lines = Counter("log_lines_total", "Lines written to the log.", registry=self.registry)
 
     def _register_http(self) -> None:
         registry = self.registry
@@ -68,14 +71,18 @@ class Metrics:
             for status in statuses:
                 self.http_requests.labels(method, path, str(status))
 
-    def _register_dependencies(self) -> None:
+    def _register_dependencies(self, *, cache_state: bool) -> None:
         registry = self.registry
         self.database_connection_errors = Counter(
             "database_connection_errors_total",
             "Failed attempts to get or use a connection.",
             registry=registry,
         )
-        self.redis_up = Gauge("redis_up", "1 when the cache answered the latest ping.", registry=registry)
+        self.redis_up = Gauge(
+            "redis_up",
+            "1 when the cache answered the latest ping.",
+            registry=registry if cache_state else None,
+        )
         self.cache_hits = Counter("redis_cache_hits_total", "Found in the cache.", registry=registry)
         self.cache_misses = Counter("redis_cache_misses_total", "Not in the cache.", registry=registry)
         self.cache_errors = Counter(
@@ -90,14 +97,30 @@ class Metrics:
         self.pms_pending = Gauge(
             "pms_pending_reservations", "Reservations that the PMS has not confirmed.", registry=registry
         )
+        for outcome in PMS_OUTCOMES:
+            self.pms_requests.labels(outcome)
+
+    def _register_notifications(self) -> None:
+        registry = self.registry
         self.whatsapp_messages = Counter(
             "whatsapp_messages_total", "Attempts to deliver a message.", ["status"], registry=registry
         )
         self.whatsapp_pending = Gauge(
             "whatsapp_pending_messages", "Messages that wait for delivery.", registry=registry
         )
-        for outcome in PMS_OUTCOMES:
-            self.pms_requests.labels(outcome)
+        self.whatsapp_unconfirmed = Gauge(
+            "whatsapp_unconfirmed_messages",
+            "Messages that wait for delivery, or for the receipt that is expected of it.",
+            registry=registry,
+        )
+        self.guest_notifications = Counter(
+            "guest_notifications_total",
+            "Guests told, or handed to who tells them.",
+            ["channel"],
+            registry=registry,
+        )
+        for channel in CHANNELS:
+            self.guest_notifications.labels(channel)
         for status in WHATSAPP_STATUSES:
             self.whatsapp_messages.labels(status)
 
@@ -110,6 +133,13 @@ class Metrics:
         ):
             gauge = Gauge(name, text, registry=self.registry)
             gauge.set_function(_reader(statistics, key))
+
+    def observe_disk(self, size_bytes: Callable[[], float], free_bytes: Callable[[], float]) -> None:
+        """Show the disk's figures, read when the page is scraped."""
+        size = Gauge("disk_size_bytes", "What the data folder may hold at most.", registry=self.registry)
+        size.set_function(size_bytes)
+        free = Gauge("disk_free_bytes", "What can still be written there.", registry=self.registry)
+        free.set_function(free_bytes)
 
     def page(self) -> Response:
         return exposition(self.registry)

@@ -2,35 +2,71 @@
 
 from __future__ import annotations
 
-import hmac
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Header, HTTPException
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, ConfigDict
 from starlette.responses import JSONResponse, Response
 
 from hotel.breaker import BreakerState
 from hotel.database import DatabaseUnavailableError
+from hotel.guard import AdminGuard
+from hotel.logs import LogLevel
+from hotel.overrides import Channel, PmsMode
 from hotel.service import Service
 
 READY_TIMEOUT_S = 1.0
 
 
+class PmsModeRequest(BaseModel):
+    """The body of `PUT /admin/pms/mode`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    mode: PmsMode
+
+
+class NotificationsRequest(BaseModel):
+    """The body of `PUT /admin/notifications`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    channel: Channel
+
+
+class LogLevelRequest(BaseModel):
+    """The body of `PUT /admin/log-level`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    level: LogLevel
+
+
 class OperationRoutes:
     """Health, metrics and administration."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, guard: AdminGuard) -> None:
         self._service = service
+        self._guard = guard
 
     def router(self) -> APIRouter:
         router = APIRouter()
         router.add_api_route("/health/live", self.live, methods=["GET"])
         router.add_api_route("/health/ready", self.ready, methods=["GET"])
         router.add_api_route("/metrics", self.metrics, methods=["GET"])
-        guarded = [Depends(self.require_admin)]
-        breaker = "/admin/pms/circuit-breaker"
-        router.add_api_route(breaker, self.breaker, methods=["GET"], dependencies=guarded)
-        router.add_api_route(f"{breaker}/reset", self.reset_breaker, methods=["POST"], dependencies=guarded)
-        router.add_api_route("/admin/whatsapp/retry", self.retry, methods=["POST"], dependencies=guarded)
+        router.include_router(self._administration())
+        return router
+
+    def _administration(self) -> APIRouter:
+        router = APIRouter(prefix="/admin", dependencies=[Depends(self._guard.require)])
+        router.add_api_route("/pms/circuit-breaker", self.breaker, methods=["GET"])
+        router.add_api_route("/pms/circuit-breaker/reset", self.reset_breaker, methods=["POST"])
+        router.add_api_route("/whatsapp/retry", self.retry, methods=["POST"])
+        router.add_api_route("/overrides", self.overrides, methods=["GET"])
+        router.add_api_route("/overrides", self.clear_overrides, methods=["DELETE"])
+        router.add_api_route("/pms/mode", self.set_pms_mode, methods=["PUT"])
+        router.add_api_route("/notifications", self.set_channel, methods=["PUT"])
+        router.add_api_route("/log-level", self.set_log_level, methods=["PUT"])
         return router
 
     async def live(self) -> dict[str, str]:
@@ -61,17 +97,34 @@ class OperationRoutes:
         return {"state": pms.state.word, "value": int(pms.state), "retry_after_s": pms.retry_after_s()}
 
     async def reset_breaker(self) -> dict[str, Any]:
-        self._service.pms.reset()
+        await self._service.reset_breaker()
         return await self.breaker()
 
     async def retry(self) -> dict[str, int]:
         """Queue the messages again that were given up during an outage."""
         return {"queued": await self._service.reservations.retry_whatsapp()}
 
-    async def require_admin(self, x_admin_token: Annotated[str | None, Header()] = None) -> None:
-        """Raises HTTPException 403 unless the token is set and given."""
-        expected = self._service.settings.admin_token
-        if expected is None:
-            raise HTTPException(403, "administration is off: ADMIN_TOKEN is not set")
-        if x_admin_token is None or not hmac.compare_digest(x_admin_token.encode(), expected.encode()):
-            raise HTTPException(403, "the header X-Admin-Token is missing or wrong")
+    async def overrides(self) -> dict[str, object]:
+        """The modes in force, and which of them an operator changed."""
+        return self._service.overrides.to_json()
+
+    async def clear_overrides(self) -> dict[str, object]:
+        """Back to what was configured. Safe to repeat."""
+        self._service.overrides.clear()
+        self._service.notifications_changed()
+        return await self.overrides()
+
+    async def set_pms_mode(self, body: PmsModeRequest) -> dict[str, object]:
+        """'queue': no booking waits for the PMS; it is told later."""
+        self._service.overrides.set_pms_mode(body.mode)
+        return await self.overrides()
+
+    async def set_channel(self, body: NotificationsRequest) -> dict[str, object]:
+        """'desk': the front desk tells the guests, also those who wait for a message now."""
+        self._service.overrides.set_channel(body.channel)
+        self._service.notifications_changed()
+        return await self.overrides()
+
+    async def set_log_level(self, body: LogLevelRequest) -> dict[str, object]:
+        self._service.overrides.set_log_level(body.level)
+        return await self.overrides()

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
-
-from prometheus_client import Gauge
 
 from hotel.background import stop_task
 from hotel.logs import EventLog
@@ -42,7 +41,10 @@ class Round(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """What an outbox works off: `settle` stores what became of a batch."""
+    """What an outbox works off: `settle` stores what became of a batch.
+
+    `prepare` comes before each batch, and says whether it wants to be called again at once.
+    """
 
     name: str
     ready: Callable[[], bool]
@@ -50,7 +52,8 @@ class Queue:
     count: Callable[[], Awaitable[int]]
     settle: Callable[[Outcome], Awaitable[None]]
     deliver: Callable[[Reservation], Awaitable[Delivered]]
-    length: Gauge
+    show_length: Callable[[int], None]
+    prepare: Callable[[], Awaitable[bool]] | None = None
 
 
 class Outbox:
@@ -61,12 +64,17 @@ class Outbox:
         self._log = log
         self._interval_s = interval_s
         self._task: asyncio.Task[None] | None = None
+        self._woken = asyncio.Event()
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._work(), name=f"outbox-{self._queue.name}")
 
     async def stop(self) -> None:
         await stop_task(self._task)
+
+    def wake(self) -> None:
+        """Look at the queue now, whatever pause is under way."""
+        self._woken.set()
 
     async def _work(self) -> None:
         pause_s = self._interval_s
@@ -78,13 +86,21 @@ class Outbox:
                 verdict = Round.FAILING
             pause_s = min(pause_s * 2, MAX_BACKOFF_S) if verdict is Round.FAILING else self._interval_s
             if verdict is not Round.MORE_WAITS:
-                await asyncio.sleep(pause_s)
+                await self._pause(pause_s)
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        self._woken.clear()
 
     async def _round(self) -> Round:
         """Deliver one batch."""
+        if self._queue.prepare is not None and await self._queue.prepare():
+            return Round.MORE_WAITS
         rows = await self._queue.pending(BATCH)
         full = len(rows) == BATCH
-        self._queue.length.set(await self._queue.count() if full else len(rows))
+        self._queue.show_length(await self._queue.count() if full else len(rows))
         results = await self._deliver(rows)
         await self._queue.settle(
             Outcome(
@@ -95,7 +111,7 @@ class Outbox:
         )
         settled = sum(result in {Delivered.DONE, Delivered.REFUSED} for result in results.values())
         if not full:
-            self._queue.length.set(len(rows) - settled)
+            self._queue.show_length(len(rows) - settled)
         if Delivered.FAILED in results.values():
             return Round.FAILING
         return Round.MORE_WAITS if full and settled == len(rows) else Round.IDLE

@@ -77,6 +77,15 @@ class PmsClient:
         self._show_state()
         self._log.event("pms-breaker-reset")
 
+    @property
+    def stuck(self) -> bool:
+        return self._breaker.stuck
+
+    def stick_open(self) -> None:
+        """For drills: the breaker is open, although the PMS may be well, until it is reset."""
+        self._breaker.stick_open()
+        self._show_state()
+
     async def confirm(self, reservation: Reservation) -> PmsOutcome:
         """Book it in the PMS, unless the breaker is open. Never raises for what the PMS does."""
         permit = self._breaker.acquire(self._clock())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -78,18 +78,19 @@ class Reservations:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, request: Request) -> tuple[Reservation, bool]:
+    async def add(
+        self, request: Request, before_commit: Callable[[Reservation], None] | None = None
+    ) -> tuple[Reservation, bool]:
         """The stored reservation, and whether this call made it. Returns only after COMMIT.
 
-        Raises ReferenceTakenError.
+        Nothing is committed when `before_commit` raises; it is called for new reservations only and must not
+        block. Raises ReferenceTakenError.
         """
         async with self._database.connection() as connection:
             async with connection.transaction():
-                added = await _one(
-                    connection,
-                    _INSERT,
-                    asdict(request),
-                )
+                added = await _one(connection, _INSERT, asdict(request))
+                if added is not None and before_commit is not None:
+                    before_commit(added)
             if added is not None:
                 return added, True
             earlier = await self._by_reference(connection, request.reference)
@@ -121,6 +122,9 @@ class Reservations:
     async def confirmed(self, reservation_id: int) -> None:
         await self.settle_pms(Outcome(done=[reservation_id]))
 
+    async def rejected(self, reservation_id: int) -> None:
+        await self.settle_pms(Outcome(refused=[reservation_id]))
+
     async def pms_pending(self, limit: int) -> list[Reservation]:
         return await self._pending(_PMS_PENDING, limit)
 
@@ -137,8 +141,30 @@ class Reservations:
         """Rows that failed stay pending, behind those that were tried less often."""
         await self._settle(_PMS_SETTLE, outcome)
 
-    async def settle_whatsapp(self, outcome: Outcome) -> None:
-        await self._settle(_WHATSAPP_SETTLE, outcome)
+    async def settle_whatsapp(self, outcome: Outcome, *, receipt_due: bool) -> None:
+        """Touches pending rows only: a receipt may come before the answer to the message is stored."""
+        await self._settle(_WHATSAPP_SETTLE, outcome, {"receipt_due": receipt_due})
+
+    async def delivered(self, reference: str) -> str | None:
+        """Note a receipt; the message's status now, or None where there is no such reservation."""
+        async with self._database.connection() as connection:
+            row = await (await connection.execute(_DELIVERED, {"reference": reference})).fetchone()
+            if row is not None:
+                return str(row[0])
+            known = await self._by_reference(connection, reference)
+        return None if known is None else known.whatsapp_status
+
+    async def count_receipts_awaited(self) -> int:
+        return await self._count(
+            "SELECT count(*) FROM reservations WHERE whatsapp_status = 'sent' AND whatsapp_receipt_due"
+        )
+
+    async def hand_to_desk(self, limit: int) -> int:
+        """Settle messages that wait for delivery or for a receipt, at most `limit` of each. Returns how many."""
+        async with self._database.connection() as connection:
+            pending = await connection.execute(_PENDING_TO_DESK, {"limit": limit})
+            unconfirmed = await connection.execute(_UNCONFIRMED_TO_DESK, {"limit": limit})
+            return pending.rowcount + unconfirmed.rowcount
 
     async def retry_whatsapp(self) -> int:
         """Queue the messages again that were given up. Returns how many."""
@@ -167,11 +193,18 @@ class Reservations:
             row = await (await connection.execute(statement)).fetchone()
             return int(row[0]) if row else 0
 
-    async def _settle(self, statement: LiteralString, outcome: Outcome) -> None:
+    async def _settle(
+        self, statement: LiteralString, outcome: Outcome, more: dict[str, Any] | None = None
+    ) -> None:
         touched = [*outcome.done, *outcome.refused, *outcome.failed]
         if not touched:
             return
-        values = {"touched": touched, "done": list(outcome.done), "refused": list(outcome.refused)}
+        values = {
+            "touched": touched,
+            "done": list(outcome.done),
+            "refused": list(outcome.refused),
+            **(more or {}),
+        }
         async with self._database.connection() as connection:
             await connection.execute(statement, values)
 
@@ -200,9 +233,27 @@ _PMS_SETTLE: LiteralString = (
 )
 _WHATSAPP_SETTLE: LiteralString = (
     "UPDATE reservations SET whatsapp_attempts = whatsapp_attempts + 1,"
+    " whatsapp_receipt_due = %(receipt_due)s AND id = ANY(%(done)s::bigint[]),"
     " whatsapp_status = CASE WHEN id = ANY(%(done)s::bigint[]) THEN 'sent'"
     " WHEN id = ANY(%(refused)s::bigint[]) THEN 'failed' ELSE whatsapp_status END"
-    " WHERE id = ANY(%(touched)s::bigint[])"
+    " WHERE id = ANY(%(touched)s::bigint[]) AND whatsapp_status = 'pending'"
+)
+# The desk has told the guest already: a late receipt changes nothing.
+_DELIVERED: LiteralString = (
+    "UPDATE reservations SET whatsapp_status = 'delivered'"
+    " WHERE reference = %(reference)s AND whatsapp_status IN ('pending', 'sent', 'failed')"
+    " RETURNING whatsapp_status"
+)
+# The inner status is asked again outside: a row that another process settled meanwhile is not the desk's.
+_PENDING_TO_DESK: LiteralString = (
+    "UPDATE reservations SET whatsapp_status = 'desk' WHERE whatsapp_status = 'pending' AND id IN"
+    " (SELECT id FROM reservations WHERE whatsapp_status = 'pending'"
+    " ORDER BY whatsapp_attempts, id LIMIT %(limit)s)"
+)
+_UNCONFIRMED_TO_DESK: LiteralString = (
+    "UPDATE reservations SET whatsapp_status = 'desk' WHERE whatsapp_status = 'sent' AND id IN"
+    " (SELECT id FROM reservations WHERE whatsapp_status = 'sent' AND whatsapp_receipt_due"
+    " ORDER BY id LIMIT %(limit)s)"
 )
 
 

@@ -8,9 +8,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
 from typing import Generic, NoReturn, TypeVar
 
+from hotel.logs import LogLevel
+from hotel.overrides import Channel, Modes, PmsMode
+
 T = TypeVar("T", int, float)
+Word = TypeVar("Word", bound=StrEnum)
 
 TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
 FALSE_WORDS = frozenset({"0", "false", "no", "off", ""})
@@ -60,6 +66,16 @@ class Environ:
         if raw.lower() in FALSE_WORDS:
             return False
         raise SettingError(f"{name}={raw!r}: expected true or false")
+
+    def choice(self, name: str, default: Word) -> Word:
+        """One of the words of the default's enumeration."""
+        words = type(default)
+        raw = self.values.get(name, default.value)
+        try:
+            return words(raw)
+        except ValueError:
+            expected = " or ".join(word.value for word in words)
+            raise SettingError(f"{name}={raw!r}: expected {expected}") from None
 
     def _parsed(self, name: str, default: T, reading: Reading[T]) -> T:
         raw = self.values.get(name)
@@ -121,18 +137,23 @@ class DatabaseSettings:
 
 @dataclass(frozen=True, slots=True)
 class CacheSettings:
-    """`ttl_s` bounds how stale an availability answer can be."""
+    """`ttl_s` bounds how stale an availability answer can be; `metrics` says whether `redis_up` is exported."""
 
     url: str
     ttl_s: float
+    warm_days: int
+    """So many days are looked up at start-up; 0: none."""
     timeout_s: float
+    metrics: bool
 
     @classmethod
     def read(cls, environ: Environ) -> CacheSettings:
         return cls(
             url=environ.text("CACHE_URL", "redis://127.0.0.1:6379/0"),
             ttl_s=environ.number("CACHE_TTL_S", 30.0, at_least=0.1, at_most=3600),
+            warm_days=environ.whole("CACHE_WARM_DAYS", 0, at_most=60),
             timeout_s=environ.number("CACHE_TIMEOUT_S", 0.25, at_least=0.01, at_most=10),
+            metrics=environ.flag("CACHE_METRICS", default=True),
         )
 
 
@@ -161,12 +182,16 @@ class PmsSettings:
 
 @dataclass(frozen=True, slots=True)
 class WhatsAppSettings:
-    """A message that cannot be delivered for `give_up_s` is marked as failed for good."""
+    """A message that cannot be delivered for `give_up_s` is marked as failed for good.
+
+    `receipts`: whether a message counts as undelivered until WhatsApp reports its delivery.
+    """
 
     url: str
     token: str
     timeout_s: float
     give_up_s: float
+    receipts: bool
 
     @classmethod
     def read(cls, environ: Environ) -> WhatsAppSettings:
@@ -175,7 +200,40 @@ class WhatsAppSettings:
             token=environ.text("WHATSAPP_TOKEN", "development-token"),
             timeout_s=environ.number("WHATSAPP_TIMEOUT_S", 2.0, at_least=0.05, at_most=60),
             give_up_s=environ.number("WHATSAPP_GIVE_UP_S", 3600.0, at_least=0.1, at_most=86400),
+            receipts=environ.flag("WHATSAPP_RECEIPTS"),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class DiskSettings:
+    """`quota_bytes` 0: the file system itself is the limit. At most `kept_files` rotated files beside the current."""
+
+    folder: Path
+    quota_bytes: int
+    file_bytes: int
+    kept_files: int
+
+    @classmethod
+    def read(cls, environ: Environ) -> DiskSettings | None:
+        """None where no disk is in use."""
+        folder = environ.optional("DATA_DIR")
+        if folder is None:
+            return None
+        return cls(
+            folder=Path(folder),
+            quota_bytes=environ.whole("DISK_QUOTA_BYTES", 0, at_most=2**50),
+            file_bytes=environ.whole("AUDIT_FILE_BYTES", 2**20, at_least=1024, at_most=2**30),
+            kept_files=environ.whole("AUDIT_FILES", 4, at_least=1, at_most=100),
+        )
+
+
+def read_modes(environ: Environ) -> Modes:
+    """What holds until an operator overrides it."""
+    return Modes(
+        pms_mode=environ.choice("PMS_MODE", PmsMode.NORMAL),
+        notification_channel=environ.choice("NOTIFICATION_CHANNEL", Channel.WHATSAPP),
+        log_level=environ.choice("LOG_LEVEL", LogLevel.INFO),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +245,10 @@ class ApiSettings:
     cache: CacheSettings
     pms: PmsSettings
     whatsapp: WhatsAppSettings
+    disk: DiskSettings | None
+    modes: Modes
     admin_token: str | None
+    faults: bool
     outbox_interval_s: float
 
     @classmethod
@@ -200,6 +261,9 @@ class ApiSettings:
             cache=CacheSettings.read(environ),
             pms=PmsSettings.read(environ),
             whatsapp=WhatsAppSettings.read(environ),
+            disk=DiskSettings.read(environ),
+            modes=read_modes(environ),
             admin_token=environ.optional("ADMIN_TOKEN"),
+            faults=environ.flag("FAULTS"),
             outbox_interval_s=environ.number("OUTBOX_INTERVAL_S", 0.5, at_least=0.02, at_most=60),
         )

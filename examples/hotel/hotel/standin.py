@@ -1,12 +1,11 @@
-"""What the stand-ins for third parties share: a switch that makes them fail in the ways of third parties.
-
-A mode hits a share of the requests, exactly and evenly (every fourth for 0.25) instead of at random, so that
-two drills with the same scenario see the same.
-"""
+"""What the stand-ins for third parties share: a switch that makes them fail in the ways of third parties."""
 
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any
@@ -17,10 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from hotel.exposition import exposition
+from hotel.interference import EvenShare, Holding
 from hotel.web import problem
 
 MAX_DELAY_S = 60.0
 MAX_HELD = 500
+MAX_TTL_S = 86400.0
 RETRY_AFTER_S = 5
 
 
@@ -32,19 +33,22 @@ class Mode(StrEnum):
     BAD_PAYLOAD = "bad-payload"
     UNAUTHORIZED = "unauthorized"
     RATE_LIMITED = "rate-limited"
+    NO_RECEIPTS = "no-receipts"
 
 
+COMMON_MODES = frozenset(Mode) - {Mode.NO_RECEIPTS}
 DEFAULT_DELAY_S = {Mode.TIMEOUT: 30.0, Mode.SLOW: 1.0}
 
 
 class ModeRequest(BaseModel):
-    """The body of `PUT /mode`."""
+    """The body of `PUT /mode`. With `ttl_s` the mode ends by itself after so many seconds."""
 
     model_config = ConfigDict(extra="forbid")
 
     mode: Mode
     share: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
     delay_s: Annotated[float, Field(ge=0.0, le=MAX_DELAY_S)] | None = None
+    ttl_s: Annotated[float, Field(gt=0.0, le=MAX_TTL_S, allow_inf_nan=False)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,48 +68,41 @@ class FailureSwitch:
 
     def __init__(self) -> None:
         self._current = FailureMode()
-        self._due = 0.0
-        self._held = 0
-        self._changed = asyncio.Event()
+        self._share = EvenShare(0.0)
+        self._holding = Holding(MAX_HELD)
+        self._timer: asyncio.TimerHandle | None = None
+        self._ends_at = 0.0
 
     @property
     def current(self) -> FailureMode:
         return self._current
 
-    def change(self, mode: FailureMode) -> None:
-        """Takes effect at once, also for requests that are being held."""
+    def remaining_s(self) -> float | None:
+        """Seconds until the mode ends by itself; None where it does not."""
+        return None if self._timer is None else max(0.0, self._ends_at - time.monotonic())
+
+    def change(self, mode: FailureMode, ttl_s: float | None = None) -> None:
+        """Takes effect at once, also for requests that are being held; ends after `ttl_s`, if given."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if ttl_s is not None:
+            self._ends_at = time.monotonic() + ttl_s
+            self._timer = asyncio.get_running_loop().call_later(ttl_s, self.change, FailureMode())
         self._current = mode
-        self._due = 0.0
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self._share = EvenShare(mode.share)
+        self._holding.release()
 
     def draw(self) -> FailureMode:
         """The mode for the next request: the current one for its share of requests, otherwise 'ok'."""
         if self._current.mode is Mode.OK:
             return self._current
-        self._due += self._current.share
-        if self._due < 1.0 - 1e-9:
-            return FailureMode()
-        self._due -= 1.0
-        return self._current
-
-    async def hold(self, seconds: float) -> None:
-        """Keep a request waiting, until the time is over or the mode changes."""
-        if self._held >= MAX_HELD:
-            return
-        self._held += 1
-        try:
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()
-        except TimeoutError:
-            return
-        finally:
-            self._held -= 1
+        return self._current if self._share.hit() else FailureMode()
 
     async def interfere(self, drawn: FailureMode) -> Response | None:
         """The failure that a request gets instead of its answer, or None when it shall be answered."""
         if drawn.mode in DEFAULT_DELAY_S:
-            await self.hold(drawn.delay_s)
+            await self._holding.hold(drawn.delay_s)
         return failure_of(drawn.mode)
 
 
@@ -127,16 +124,17 @@ def failure_of(mode: Mode) -> Response | None:
 
 
 class StandIn:
-    """The control, health and metrics endpoints of one stand-in."""
+    """The control, health and metrics endpoints of one stand-in, which knows these failure modes."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, modes: frozenset[Mode] = COMMON_MODES) -> None:
         self.name = name
+        self._modes = modes
         self.switch = FailureSwitch()
         self.registry = CollectorRegistry()
         self._requests = Counter(
             "standin_requests_total", "Requests by the mode that hit them.", ["mode"], registry=self.registry
         )
-        for mode in Mode:
+        for mode in modes:
             self._requests.labels(mode.value)
         self.received = Gauge("standin_received", "Items that the stand-in keeps.", registry=self.registry)
 
@@ -146,8 +144,12 @@ class StandIn:
         self._requests.labels(drawn.mode.value).inc()
         return await self.switch.interfere(drawn)
 
-    def app(self, business: APIRouter) -> FastAPI:
-        app = FastAPI(title=f"{self.name} stand-in")
+    def app(
+        self,
+        business: APIRouter,
+        lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None,
+    ) -> FastAPI:
+        app = FastAPI(title=f"{self.name} stand-in", lifespan=lifespan)
         app.include_router(business)
         app.add_api_route("/health/live", self.live, methods=["GET"])
         app.add_api_route("/metrics", self.metrics, methods=["GET"])
@@ -163,11 +165,18 @@ class StandIn:
         return exposition(self.registry)
 
     async def show_mode(self) -> JSONResponse:
-        return JSONResponse(self.switch.current.to_json())
+        remaining_s = self.switch.remaining_s()
+        ends = {} if remaining_s is None else {"remaining_s": round(remaining_s, 3)}
+        return JSONResponse({**self.switch.current.to_json(), **ends})
 
     async def set_mode(self, body: ModeRequest) -> JSONResponse:
+        if body.mode not in self._modes:
+            known = ", ".join(sorted(mode.value for mode in self._modes))
+            return problem(
+                422, f"The {self.name} stand-in has no mode {body.mode.value}", f"expected: {known}"
+            )
         delay_s = DEFAULT_DELAY_S.get(body.mode, 0.0) if body.delay_s is None else body.delay_s
-        self.switch.change(FailureMode(body.mode, body.share, delay_s))
+        self.switch.change(FailureMode(body.mode, body.share, delay_s), body.ttl_s)
         return await self.show_mode()
 
     async def clear_mode(self) -> JSONResponse:

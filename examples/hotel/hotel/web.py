@@ -15,11 +15,24 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hotel.database import DatabaseUnavailableError
+from hotel.disk import DiskUnavailableError
+from hotel.faults import InjectedError
 from hotel.logs import EventLog
 from hotel.metrics import Metrics
 from hotel.settings import Listen
 
-UNCOUNTED_PREFIXES = ("/health/", "/metrics", "/admin/", "/docs", "/openapi.json", "/mode")
+UNCOUNTED_PREFIXES = (
+    "/health/",
+    "/metrics",
+    "/admin/",
+    "/faults",
+    "/webhooks/",
+    "/docs",
+    "/openapi.json",
+    "/mode",
+)
+SYNTHETIC = b"x-synthetic-monitor"
+"""Requests with this header are answered like any other and left out of the figures, which are about guests."""
 KEEP_ALIVE_S = 75  # longer than any client here keeps an idle connection, so no request meets a closing one
 SHUTDOWN_S = 3
 
@@ -42,7 +55,15 @@ def install_problems(app: FastAPI) -> None:
         where = "; ".join(f"{'.'.join(str(step) for step in part['loc'])}: {part['msg']}" for part in parts)
         return problem(422, "Invalid request", where[:500])
 
+    async def no_disk(_request: Request, error: Exception) -> JSONResponse:
+        return problem(503, "Disk unavailable", str(error)[:300], retry_after_s=5)
+
+    async def injected(_request: Request, _error: Exception) -> JSONResponse:
+        return problem(500, "Internal error")
+
     app.add_exception_handler(DatabaseUnavailableError, unavailable)
+    app.add_exception_handler(DiskUnavailableError, no_disk)
+    app.add_exception_handler(InjectedError, injected)
     app.add_exception_handler(RequestValidationError, invalid)
 
 
@@ -55,7 +76,7 @@ class CountRequests:
         self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(UNCOUNTED_PREFIXES):
+        if scope["type"] != "http" or uncounted(scope):
             await self._app(scope, receive, send)
             return
         started_at = time.perf_counter()
@@ -77,6 +98,13 @@ class CountRequests:
         path = template_of(scope)
         self._metrics.http_duration.labels(path).observe(time.perf_counter() - started_at)
         self._metrics.http_requests.labels(method_of(scope), path, str(status or 500)).inc()
+
+
+def uncounted(scope: MutableMapping[str, Any]) -> bool:
+    """What is not a guest's request: of operators, of the scraper, of a monitor that makes its own traffic."""
+    return scope["path"].startswith(UNCOUNTED_PREFIXES) or any(
+        name == SYNTHETIC for name, _ in scope["headers"]
+    )
 
 
 def template_of(scope: MutableMapping[str, Any]) -> str:
