@@ -82,12 +82,16 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class RuleInfo:
-    """What a drill needs to know of one alert rule. `for_s` is in force: already divided by the speed."""
+    """What a drill needs to know of one alert rule. `for_s` is in force: already divided by the speed.
+
+    `expr` is the expression as it stands in the file, its windows undivided; empty where it is not known.
+    """
 
     name: str
     for_s: float
     severity: str | None = None
     annotations: Mapping[str, str] = field(default_factory=_no_labels)
+    expr: str = ""
 
     @property
     def runbook_url(self) -> str | None:

@@ -52,7 +52,8 @@ class Rule:
     @property
     def info(self) -> RuleInfo:
         """What the rest of a drill may know of the rule."""
-        return RuleInfo(self.name, self.for_s, self.labels.get("severity"), self.annotations)
+        severity = self.labels.get("severity")
+        return RuleInfo(self.name, self.for_s, severity, self.annotations, self.expression.text)
 
 
 @dataclass(frozen=True, slots=True)
