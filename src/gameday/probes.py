@@ -14,13 +14,15 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from gameday.clock import Instant
-from gameday.environment import REFERENCE, AnyProbe, HttpProbe, SqlProbe, StateProbe, TcpProbe
+from gameday.environment import REFERENCE, AnyProbe, HttpProbe, MetricProbe, SqlProbe, StateProbe, TcpProbe
 from gameday.errors import UsageError
+from gameday.exposition import Increase, select
 from gameday.targets.base import Address, Running
 from gameday.targets.fake import read_states
 
@@ -124,9 +126,11 @@ def open_asker(probe: AnyProbe, address: Address) -> Asker:
         case HttpProbe():
             return _HttpAsker(probe, address)
         case SqlProbe():
-            return _SqlAsker(probe.sql, address.url, probe.timeout)
+            return _SqlAsker(probe, address.url)
         case TcpProbe():
             return _TcpAsker(probe, address)
+        case MetricProbe():
+            return _MetricAsker(probe, address)
         case StateProbe():
             return _StateAsker(probe, address)
 
@@ -135,17 +139,11 @@ class _HttpAsker:
     """Keeps its connections: what is measured is the service, not the handshake."""
 
     def __init__(self, probe: HttpProbe, address: Address) -> None:
-        import httpx
-
         self._method, path = probe.http.split(" ", 1)
         self._url = address.url.rstrip("/") + path
         self._probe = probe
         self._headers = {name: _reveal(value) for name, value in probe.headers.items()}
-        limits = httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=30)
-        # no proxy and no certificates from the surroundings: a drill asks exactly the address it names
-        self._client: httpx.AsyncClient = httpx.AsyncClient(
-            timeout=probe.timeout, limits=limits, trust_env=False, verify=address.url.startswith("https:")
-        )
+        self._client = _http_client(address, probe.timeout)
 
     async def ask(self, key: str) -> tuple[bool, str]:
         import httpx
@@ -168,14 +166,71 @@ class _HttpAsker:
         await self._client.aclose()
 
 
-class _SqlAsker:
-    """A query over one kept connection, made anew when it broke. A stopped server accepts connections but
-    answers no query, so only the answer counts."""
+def _http_client(address: Address, timeout_s: float) -> httpx.AsyncClient:
+    import httpx
 
-    def __init__(self, sql: str, url: str, timeout_s: float) -> None:
-        self._sql = sql
+    limits = httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=30)
+    # no proxy and no certificates from the surroundings: a drill asks exactly the address it names
+    return httpx.AsyncClient(
+        timeout=timeout_s, limits=limits, trust_env=False, verify=address.url.startswith("https:")
+    )
+
+
+class _MetricAsker:
+    """Reads a metrics page, one reading at a time: an older page that came later would look like a reset."""
+
+    def __init__(self, probe: MetricProbe, address: Address) -> None:
+        self._probe = probe
+        self._url = address.url.rstrip("/") + probe.path
+        self._client = _http_client(address, probe.timeout)
+        self._increase = Increase(probe.over) if probe.over is not None else None
+        self._busy = asyncio.Lock()
+
+    async def ask(self, key: str) -> tuple[bool, str]:
+        del key
+        import httpx
+
+        probe = self._probe
+        async with self._busy:
+            try:
+                response = await self._client.get(self._url)
+            except httpx.TimeoutException:
+                return False, f"no answer within {probe.timeout:g} s"
+            except httpx.HTTPError as error:
+                return False, f"{type(error).__name__}: {error}"
+            if response.status_code != HTTPStatus.OK:
+                return False, f"status {response.status_code}, expected 200"
+            found = select(response.text, probe.metric, probe.labels)
+            value: float | None = sum(found.values())
+            if self._increase is not None:
+                value = self._increase.add(time.monotonic(), found)
+        if not found:
+            return False, f"no series {probe.metric}" + (" with these labels" if probe.labels else "")
+        if value is None:
+            return False, "not known yet"
+        return self._judge(value)
+
+    def _judge(self, value: float) -> tuple[bool, str]:
+        """NaN is neither at least nor at most anything."""
+        probe = self._probe
+        shown = f"{value:g}" + (" a second" if probe.over is not None else "")
+        if probe.at_least is not None and not value >= probe.at_least:
+            return False, f"{shown}, expected at least {probe.at_least:g}"
+        if probe.at_most is not None and not value <= probe.at_most:
+            return False, f"{shown}, expected at most {probe.at_most:g}"
+        return True, shown
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+
+class _SqlAsker:
+    """A query over one kept connection, made anew when it broke or when the probe wants it. A stopped server
+    accepts connections but answers no query, so only the answer counts."""
+
+    def __init__(self, probe: SqlProbe, url: str) -> None:
+        self._probe = probe
         self._url = url
-        self._timeout_s = timeout_s
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._busy = asyncio.Lock()
 
@@ -186,11 +241,13 @@ class _SqlAsker:
         async with self._busy:
             try:
                 if self._connection is None:
-                    wait_s = max(2, round(self._timeout_s))  # libpq's own bound; ours ends earlier
+                    wait_s = max(2, round(self._probe.timeout))  # libpq's own bound; ours ends earlier
                     self._connection = await psycopg.AsyncConnection.connect(
                         self._url, autocommit=True, connect_timeout=wait_s
                     )
-                await self._connection.execute(self._sql)
+                await self._connection.execute(self._probe.sql)
+                if self._probe.new_connection:
+                    await self._drop()
             except psycopg.Error as error:
                 await self._drop()
                 return False, first_line(error)

@@ -15,6 +15,7 @@ from core.server import nobody_there, serving
 from core.worlds import fake_target
 from gameday.environment import AnyProbe, Probe
 from gameday.errors import UsageError
+from gameday.exposition import Increase
 from gameday.probes import Answer, Sampler, fill
 from gameday.targets.base import Address
 
@@ -168,14 +169,18 @@ def test_each_request_carries_its_own_key_the_date_and_secrets_from_outside(
             return await sample(question, server.address, lambda answers: len(answers) >= 2), server.requests
 
     answers, requests = asyncio.run(go())
-    first, headers, body = requests[0]
+    by_key = {
+        request[2]["reference"]: request for request in requests
+    }  # they overlap: their order is not sure
+    assert len(by_key) == len(requests)
+    assert [answer.key for answer in answers[:2]] == ["gameday-a1-books-1", "gameday-a1-books-2"]
+    assert {answer.key for answer in answers[:2]} <= by_key.keys()
+    first, headers, body = by_key["gameday-a1-books-1"]
     assert first == "POST /bookings?x=1 HTTP/1.1"
     assert headers["authorization"] == "Bearer s3cret"
-    assert body["reference"] == answers[0].key == "gameday-a1-books-1"
     assert body["guest"] == {"name": "Drill gameday-a1-books-1"}
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", body["days"][0])
     assert body["days"][1] == 3
-    assert requests[1][2]["reference"] == "gameday-a1-books-2"
 
 
 def test_a_secret_that_is_not_set_is_told_before_anything_is_asked() -> None:
@@ -267,6 +272,123 @@ def test_the_state_of_a_fake_component_also_where_the_path_has_spaces(tmp_path: 
     answer = ask(question, target.address("database"))
     assert not answer.ok
     assert answer.detail.startswith("TargetError: ")
+
+
+# --- metrics ------------------------------------------------------------------------------------------------
+
+PAGE = r"""# HELP http_requests_total Requests.
+# TYPE http_requests_total counter
+http_requests_total{status="200",path="/a}b"} 41 1700000000000
+http_requests_total{status="200",path="/\"q\" \\ \n"} 1
+http_requests_total{status="500"} 3
+http_requests_total_created 9e9
+queue_length 7.5
+odd NaN
+huge +Inf
+redis_up{} 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("fields", "ok", "detail"),
+    [
+        pytest.param({"metric": "redis_up"}, True, "1", id="present"),
+        pytest.param({"metric": "redis_down"}, False, "no series redis_down", id="absent"),
+        pytest.param({"metric": "redis"}, False, "no series redis", id="not-by-its-beginning"),
+        pytest.param({"metric": "http_requests_total", "at_most": 45}, True, "45", id="sum"),
+        pytest.param(
+            {"metric": "http_requests_total", "labels": {"status": "5.."}, "at_most": 2},
+            False,
+            "3, expected at most 2",
+            id="labels-are-patterns",
+        ),
+        pytest.param(
+            {"metric": "http_requests_total", "labels": {"status": "5"}},
+            False,
+            "no series http_requests_total with these labels",
+            id="of-the-whole-value",
+        ),
+        pytest.param(
+            {"metric": "http_requests_total", "labels": {"path": ""}},
+            True,
+            "3",
+            id="a-label-that-lacks-is-empty",
+        ),
+        pytest.param(
+            {"metric": "http_requests_total", "labels": {"path": "/a}b"}}, True, "41", id="a-brace-in-a-value"
+        ),
+        pytest.param(
+            {"metric": "http_requests_total", "labels": {"path": r'/"q" \\ \n'}}, True, "1", id="escapes"
+        ),
+        pytest.param(
+            {"metric": "queue_length", "at_least": 8}, False, "7.5, expected at least 8", id="too-little"
+        ),
+        pytest.param({"metric": "queue_length", "at_least": 7.5, "at_most": 7.5}, True, "7.5", id="between"),
+        pytest.param({"metric": "odd", "at_most": 1}, False, "nan, expected at most 1", id="nan-at-most"),
+        pytest.param({"metric": "odd", "at_least": 1}, False, "nan, expected at least 1", id="nan-at-least"),
+        pytest.param({"metric": "huge", "at_least": 1}, True, "inf", id="infinite"),
+    ],
+)
+def test_a_metric_is_within_its_bounds_or_says_what_it_is(
+    fields: dict[str, Any], ok: bool, detail: str
+) -> None:
+    answer = ask_server(probe(**fields), text=PAGE)
+    assert (answer.ok, answer.detail) == (ok, detail)
+
+
+def test_a_metrics_page_that_cannot_be_read_does_not_hold() -> None:
+    answer = ask_server(probe(metric="redis_up", path="/m"), text=PAGE, status=500)
+    assert (answer.ok, answer.detail) == (False, "status 500, expected 200")
+    answer = ask_server(probe(metric="redis_up", timeout="200ms"), hanging=True)
+    assert (answer.ok, answer.detail) == (False, "no answer within 0.2 s")
+    answer = ask_server(probe(metric="redis_up"), text="redis_up many")
+    assert answer.detail.startswith("ValueError: ")
+
+
+def test_a_rate_is_not_known_before_half_its_time_and_then_is_the_increase_a_second() -> None:
+    question = probe(metric="lines_total", over="400ms", every="20ms", at_most=200)
+
+    async def go() -> list[Answer]:
+        async with serving(text="lines_total 5000") as server:
+
+            async def count() -> None:
+                lines, begun = 5000, asyncio.get_running_loop().time()
+                while True:
+                    await asyncio.sleep(0.005)
+                    lines = 5000 + int(100 * (asyncio.get_running_loop().time() - begun))
+                    server.text = f"lines_total {lines}"
+
+            counting = asyncio.create_task(count())
+            try:
+                return await sample(question, server.address, lambda answers: len(answers) >= 40)
+            finally:
+                counting.cancel()
+
+    answers = asyncio.run(go())
+    first = answers[0].ended
+    for answer in answers:
+        if answer.ended - first < 0.19:
+            assert (answer.ok, answer.detail) == (False, "not known yet")
+    late = [answer for answer in answers if answer.ended - first > 0.3]
+    assert len(late) > 10
+    assert all(answer.ok for answer in late)
+    assert all(60 <= float(answer.detail.removesuffix(" a second")) <= 140 for answer in late)
+
+
+def test_increases_follow_resets_gaps_and_series_that_appear() -> None:
+    ok, failed = (("status", "200"),), (("status", "500"),)
+    increase = Increase(2.0)
+    assert increase.add(100.0, {ok: 1000.0}) is None
+    assert increase.add(100.9, {ok: 1009.0}) is None, "not yet half of the time"
+    assert increase.add(101.0, {ok: 1010.0}) == 10.0
+    assert increase.add(102.0, {ok: 4.0}) == pytest.approx(14 / 2), "reset: counts from 0"
+    assert increase.add(103.0, {ok: 4.0, failed: 3.0}) == pytest.approx(7 / 2), "its first event counts"
+    assert increase.add(104.0, {failed: 3.0}) == pytest.approx(3 / 2), "a series that vanished adds nothing"
+    assert increase.add(105.0, {ok: 5.0, failed: 3.0}) == pytest.approx(1 / 2), (
+        "nor all of it when it is back"
+    )
+    assert increase.add(120.0, {ok: 900.0}) is None, "nothing is known of the time between"
+    assert increase.add(122.0, {ok: 900.0}) == 0.0
 
 
 # --- filling in ---------------------------------------------------------------------------------------------

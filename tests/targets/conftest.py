@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,20 @@ from targets.small import MakeTarget, make_environment, marked
 
 @pytest.fixture
 def make_target(tmp_path: Path) -> Iterator[MakeTarget]:
-    """`make_target(name=component, ..., instance=...)`; every instance is taken down afterwards."""
+    """`make_target(name=component, ..., instance=..., links=[(client, server)])`.
+
+    Every instance is taken down afterwards.
+    """
     made: list[ProcessTarget] = []
     (tmp_path / "environments").mkdir()
 
-    def make(instance: str = "small", root: Path = tmp_path, **components: Any) -> ProcessTarget:
-        target = ProcessTarget(make_environment(components), instance, Project(root))
+    def make(
+        instance: str = "small",
+        root: Path = tmp_path,
+        links: Sequence[tuple[str, str]] = (),
+        **components: Any,
+    ) -> ProcessTarget:
+        target = ProcessTarget(make_environment(components, links), instance, Project(root))
         made.append(target)
         return target
 
@@ -31,6 +39,7 @@ def make_target(tmp_path: Path) -> Iterator[MakeTarget]:
         target.down()
         assert not marked(target.folder)
         assert not target.folder.exists()
+        assert f"{target.folder}/" not in Path("/proc/self/mounts").read_text()
 
 
 @pytest.fixture

@@ -26,8 +26,9 @@ PLAIN = {"postgresql": {"database": "shop", "user": "shop", "archive": False, "b
 
 
 @contextmanager
-def connected(target: ProcessTarget) -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(target.address("database").url, autocommit=True, connect_timeout=5) as connection:
+def connected(target: ProcessTarget, **options: str) -> Iterator[psycopg.Connection[Any]]:
+    url = target.address("database").url
+    with psycopg.connect(url, autocommit=True, connect_timeout=5, **options) as connection:  # type: ignore[arg-type]
         yield connection
 
 
@@ -217,7 +218,7 @@ def test_settings_reach_the_server_and_no_name_can_smuggle_more_in(make_target: 
     settings = {"work_mem": "7MB", "application_name": "it's\\here", "fsync": True}
     target = make_target(database={"postgresql": {**PLAIN["postgresql"], "settings": settings}})
     target.up()
-    with connected(target) as connection:
+    with connected(target, user="postgres") as connection:
         found = {
             name: connection.execute(f"show {name}").fetchone()[0]  # type: ignore[index,call-overload]
             for name in ("work_mem", "fsync", "synchronous_commit", "unix_socket_directories")

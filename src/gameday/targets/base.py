@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from gameday.environment import Environment
+from gameday.fault_spec import NetworkFault
 
 
 class Running(StrEnum):
@@ -49,6 +50,8 @@ class Execution:
 
 
 Progress = Callable[[str], None]
+ClientKind = Literal["exhaust", "flush"]
+"""`exhaust`: takes every connection of a database; `flush`: empties a cache every `every_s` seconds."""
 
 
 class Target(Protocol):
@@ -96,6 +99,118 @@ class Target(Protocol):
 
     def logs(self, component: str, lines: int, timeout_s: float) -> str:
         """The last lines that it wrote to its log."""
+        ...
+
+
+# --- what some targets can do beside that; faults and undos look for it with isinstance ---------------------
+
+
+@runtime_checkable
+class Networked(Protocol):
+    """Paths between components that can be impaired."""
+
+    def paths(self, component: str, client: str | None) -> tuple[str, ...]:
+        """The paths to `component`, from one client or from all, such as `api -> database`. Touches nothing.
+
+        Raises:
+            UsageError: there is none that can be impaired; says what the environment would need.
+        """
+        ...
+
+    def impair(self, fault: NetworkFault, name: str, ttl_s: float, timeout_s: float) -> str:
+        """Bring the fault into force on its paths, on open connections too; it ends by itself after `ttl_s`.
+        `name` tells impairments of one path apart; one of the same name is replaced."""
+        ...
+
+    def heal(self, component: str, client: str | None, name: str | None, timeout_s: float) -> str:
+        """End one impairment, or all of these paths. Healing what is well is no error."""
+        ...
+
+
+@runtime_checkable
+class Requestable(Protocol):
+    """Components that take an operator's HTTP requests."""
+
+    def request(self, component: str, http: str, body: Mapping[str, Any] | None, timeout_s: float) -> str:
+        """Send `PUT /path` with `body` as JSON and the environment's operator headers. Returns status and the
+        beginning of the answer, redacted; raises TargetError for 400 and above, or no answer."""
+        ...
+
+
+@runtime_checkable
+class Deployable(Protocol):
+    """Components of which other versions can be rolled out. The version `""` is the environment's own."""
+
+    def version(self, component: str) -> str: ...
+
+    def check_version(self, component: str, version: str) -> None:
+        """Raises UsageError where the environment names no such version. Touches nothing."""
+        ...
+
+    def deploy(self, component: str, version: str, timeout_s: float) -> str:
+        """Replace what runs by that version. Does not wait for it to be ready: a bad one never is."""
+        ...
+
+    def rollback(self, component: str, timeout_s: float) -> str:
+        """Back to the version before the last deployment; it runs and is ready afterwards. Raises TargetError
+        where nothing was deployed."""
+        ...
+
+
+@runtime_checkable
+class Disks(Protocol):
+    """Components with a bounded disk of their own."""
+
+    def check_disk(self, component: str) -> str:
+        """What its disk is. Raises UsageError where it has none. Touches nothing."""
+        ...
+
+    def fill(self, component: str, timeout_s: float) -> str:
+        """Fill it to the last byte with a file of known name that counts as a core dump."""
+        ...
+
+    def unfill(self, component: str, timeout_s: float) -> str:
+        """Delete that file. No file is no error."""
+        ...
+
+    def reclaim(self, component: str, timeout_s: float) -> str:
+        """Delete what the environment calls disposable on it."""
+        ...
+
+
+@runtime_checkable
+class Clients(Protocol):
+    """Databases and caches that strange clients can trouble."""
+
+    def check_client(self, component: str, kind: ClientKind) -> None:
+        """Raises UsageError where this kind of component cannot be troubled so. Touches nothing."""
+        ...
+
+    def attach(
+        self, component: str, kind: ClientKind, settings: Mapping[str, Any], ttl_s: float, timeout_s: float
+    ) -> str:
+        """Start the client; it ends by itself after `ttl_s`, and when its sessions are ended by an operator."""
+        ...
+
+    def detach(self, component: str, kind: ClientKind, timeout_s: float) -> str:
+        """End the client. None there is no error."""
+        ...
+
+    def disconnect(self, component: str, keep: Sequence[str], timeout_s: float) -> str:
+        """End the sessions of all clients but those that call themselves one of `keep`."""
+        ...
+
+
+@runtime_checkable
+class Destroyable(Protocol):
+    """Databases whose data can be destroyed, because a backup is there."""
+
+    def check_backup(self, component: str) -> str:
+        """What it could be restored from. Raises UsageError where there is none. Touches nothing."""
+        ...
+
+    def destroy(self, component: str, timeout_s: float) -> str:
+        """Kill it and remove its data directory; backup and archive stay."""
         ...
 
 

@@ -55,12 +55,24 @@ class Found:
 class Component:
     """One component of one instance."""
 
-    def __init__(self, spec: ProcessComponent, place: Place, program: Program, store: StateFile) -> None:
+    def __init__(
+        self,
+        spec: ProcessComponent,
+        place: Place,
+        program: Program,
+        store: StateFile,
+        redact: Callable[[str], str],
+        moved: Callable[[Deadline], None],
+    ) -> None:
+        """`redact` removes secrets from its output; `moved` is called when it got another port than the one that
+        was reserved for it."""
         self.spec = spec
         self.place = place
         self.program = program
         self.name = place.name
         self._store = store
+        self._redact = redact
+        self._moved = moved
 
     # --- looking ------------------------------------------------------------------------------------------
 
@@ -82,12 +94,12 @@ class Component:
         """A fault hits one target: the main process with all that belongs to it."""
         url = self.program.url(record.port)
         if found.main is None:
-            detail = "its main process is gone, others are left" if found.members else ""
+            detail = _detail(record, "its main process is gone, others are left" if found.members else "")
             return ComponentStatus(self.name, Running.DOWN, tuple(map(str, found.members)), url, detail)
         running = Running.PAUSED if found.paused else Running.UP
         children = len(found.members) - 1
         target = f"{found.main} and its {children} children" if children else str(found.main)
-        return ComponentStatus(self.name, running, (target,), url)
+        return ComponentStatus(self.name, running, (target,), url, _detail(record))
 
     def find(
         self,
@@ -131,7 +143,7 @@ class Component:
             with self.place.output.open("rb") as file:
                 size = file.seek(0, 2)
                 file.seek(max(offset if offset <= size else 0, size - 8192))
-                lines = file.read().decode(errors="replace").splitlines()
+                lines = self._redact(file.read().decode(errors="replace")).splitlines()
         except FileNotFoundError:
             lines = []
         return "\n".join(f"    {line}" for line in lines[-count:]) or "    (no output)"
@@ -150,11 +162,13 @@ class Component:
             raise TargetError(f"{self.name} is paused ({found.main}); resume it instead of starting it")
         started = found.main is None
         record = self.record()
+        if record.destroyed:
+            raise TargetError(
+                f"{self.name}: its data directory was destroyed; restore it from its backup, that starts it too"
+            )
         offset = 0
         if found.main is None:
-            self._end_all(self._members_and_helpers)
-            offset = self._rotate_output()
-            record = self._launch(record, deadline)
+            record, offset = self.launch(deadline)
         elif record.process != found.main.identity:
             adopted = found.main.identity
             record = self._store.update(self.name, lambda r: replace(r, process=adopted))
@@ -167,14 +181,20 @@ class Component:
             self._store.update(self.name, lambda r: replace(r, prepared=True))
         return started
 
+    def launch(self, deadline: Deadline) -> tuple[Record, int]:
+        """Start what does not run, and do not wait for it. Returns where its output will begin, too."""
+        self._end_all(self._members_and_helpers)
+        offset = self._rotate_output()
+        return self._launch(self.record(), deadline), offset
+
     def _launch(self, record: Record, deadline: Deadline) -> Record:
         self.place.folder.mkdir(parents=True, exist_ok=True)
         if record.footing is None:
             footing = self.program.choose_footing()
             record = self._store.update(self.name, lambda r: replace(r, footing=footing))
         footing = record.footing or self.program.choose_footing()
+        record = self._claim_ports(record, deadline)
         self.program.prepare(footing, deadline)
-        record = self._claim_port(record)
         if record.process is not None:  # dead; without this, nobody would adopt what is started now
             record = self._store.update(self.name, lambda r: replace(r, process=None))
         launch = self.program.launch(footing, record.port)
@@ -189,17 +209,28 @@ class Component:
             ) from error
         return self._store.update(self.name, lambda r: replace(r, process=identity))
 
-    def _claim_port(self, record: Record) -> Record:
-        """The recorded port; another one if somebody took it before this component ever ran."""
-        if ports.is_free(record.port):
+    def _claim_ports(self, record: Record, deadline: Deadline) -> Record:
+        """The recorded ports; others if somebody took them before this component ever ran."""
+        busy = [port for port in (record.port, *record.links.values()) if not ports.is_free(port)]
+        if not busy:
             return record
         if record.prepared or self.spec.port != "auto":
             raise TargetError(
-                f"{self.name}: port {record.port} on {ports.HOST} is taken by another program; "
-                f"end that program (`ss -ltnp 'sport = :{record.port}'` names it) and try again"
+                f"{self.name}: port {busy[0]} on {ports.HOST} is taken by another program; "
+                f"end that program (`ss -ltnp 'sport = :{busy[0]}'` names it) and try again"
             )
-        (port,) = ports.find_free_ports(1, taken={record.port})
-        return self._store.update(self.name, lambda r: replace(r, port=port))
+        kept = {record.port, *record.links.values()}
+        new = dict(zip(busy, ports.find_free_ports(len(busy), taken=kept), strict=True))
+        moved = self._store.update(
+            self.name,
+            lambda r: replace(
+                r,
+                port=new.get(r.port, r.port),
+                links={link: new.get(port, port) for link, port in r.links.items()},
+            ),
+        )
+        self._moved(deadline)
+        return moved
 
     def _wait_ready(
         self, record: Record, deadline: Deadline, offset: int, cancelled: threading.Event | None
@@ -295,6 +326,14 @@ class Component:
         self._forget()
         return f"{number.name} ended {', '.join(str(row) for row in found.members)}"
 
+    def end(self, deadline: Deadline) -> str:
+        """SIGKILL for all of it. What is down is no error."""
+        found = self.find_all()
+        self._kill_members(deadline)
+        self._forget()
+        names = ", ".join(map(str, found.members))
+        return f"SIGKILL ended {names}" if names else "it was down already"
+
     def pause(self, deadline: Deadline) -> str:
         """SIGSTOP for all of it, until no process goes on."""
         found = self.find_all()
@@ -339,5 +378,15 @@ class Component:
                 f"SIGKILL for {self.name}: still alive after {deadline.timeout_s:g} s: {names}"
             )
 
+    def mark_destroyed(self, *, destroyed: bool) -> None:
+        """From now on it must not, or may again, be started on what is in its data directory."""
+        self._store.update(self.name, lambda r: replace(r, destroyed=destroyed))
+
     def _forget(self) -> None:
         self._store.update(self.name, lambda r: replace(r, process=None))
+
+
+def _detail(record: Record, more: str = "") -> str:
+    version = f"version {record.version}" if record.version else ""
+    destroyed = "its data were destroyed" if record.destroyed else ""
+    return ", ".join(part for part in (more, version, destroyed) if part)

@@ -12,18 +12,33 @@ import re
 import shlex
 import shutil
 import signal
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from gameday.environment import PostgresqlComponent
-from gameday.errors import TargetError
+from gameday.errors import OperationTimedOut, TargetError
 from gameday.targets import helpers, ports, shared_memory
 from gameday.targets.privilege import Footing, choose_footing
 from gameday.targets.program import Launch, Place, base_environment
 from gameday.targets.supervise import cluster_name, read_row
-from gameday.targets.waiting import Deadline
+from gameday.targets.waiting import Deadline, wait_until
 from gameday.targets.wheels import find_package
 
+if TYPE_CHECKING:
+    import psycopg
+
 ARCHIVE_TIMEOUT_S = 60
+SUPERUSER = "postgres"
+"""Who creates, backs up and restores. PostgreSQL keeps a few connections for superusers, so that an operator gets in
+when applications, which are ordinary users, have taken all others."""
+DATA = ("data", "data.new", "data.aside")
+"""Folders in its home that hold a cluster, or a part of one."""
+_SESSIONS_TIMEOUT_S = 10.0
+_CLIENTS = "from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
+_END_SESSIONS = f"""select pid, application_name, pg_terminate_backend(pid)
+    {_CLIENTS} and not application_name = any(%(keep)s)"""
+_STILL_THERE = f"select 1 {_CLIENTS} and pid = any(%(pids)s) limit 1"
 _DEBIAN = Path("/usr/lib/postgresql")
 _PROGRAMS = ("postgres", "initdb", "pg_basebackup")
 _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
@@ -73,11 +88,12 @@ class Postgresql:
         return self.query(port, "select 1", timeout_s=2) == "1"
 
     def finish(self, footing: Footing, port: int, deadline: Deadline) -> None:
-        """Create the database, and take the base backup."""
-        name = self.settings.database
-        exists = f"select 1 from pg_database where datname = '{name}'"  # noqa: S608 (a Name: [a-z0-9-])
-        if self.query(port, exists) != "1":
-            self.query(port, f'create database "{name}" owner "{self.settings.user}"', required=True)
+        """Create the user and its database, and take the base backup."""
+        name, user = self.settings.database, self.settings.user  # Names: [a-z0-9-]
+        if self.query(port, f"select 1 from pg_roles where rolname = '{user}'") != "1":  # noqa: S608
+            self.query(port, f'create role "{user}" login', required=True)
+        if self.query(port, f"select 1 from pg_database where datname = '{name}'") != "1":  # noqa: S608
+            self.query(port, f'create database "{name}" owner "{user}"', required=True)
         if self.settings.base_backup and not (footing.home / "backup").exists():
             self.back_up(footing, port, deadline)
 
@@ -86,13 +102,13 @@ class Postgresql:
         backup, new = footing.home / "backup", footing.home / "backup.new"
         _remove(new)
         argv = [str(footing.binaries / "pg_basebackup"), "-D", str(new), "-h", ports.HOST, "-p", str(port)]
-        argv += ["-U", self.settings.user, "-c", "fast", "-X", "stream", "--no-sync", "--no-manifest"]
+        argv += ["-U", SUPERUSER, "-c", "fast", "-X", "stream", "--no-sync", "--no-manifest"]
         helpers.run(argv, place=self.place, footing=footing, deadline=deadline)
         _remove(backup)
         new.rename(backup)
 
     def discard(self, footing: Footing) -> None:
-        for data in ("data", "data.new", "data.aside"):
+        for data in DATA:
             shared_memory.release(footing.home / data / "postmaster.pid")
 
     def url(self, port: int) -> str:
@@ -103,15 +119,7 @@ class Postgresql:
         import psycopg
 
         try:
-            with psycopg.connect(
-                host=ports.HOST,
-                port=port,
-                user=self.settings.user,
-                dbname="postgres",
-                connect_timeout=timeout_s,
-                options=f"-c statement_timeout={timeout_s * 1000}",
-                autocommit=True,
-            ) as connection:
+            with _connect(port, timeout_s) as connection:
                 cursor = connection.execute(statement.encode())
                 row = cursor.fetchone() if cursor.description else None
                 return str(row[0]) if row else ""
@@ -120,6 +128,26 @@ class Postgresql:
                 raise TargetError(f"{self.place.name}: {statement!r} failed: {error}") from error
             return ""
 
+    def end_sessions(self, port: int, keep: Sequence[str], deadline: Deadline) -> list[str]:
+        """End the sessions of all clients that do not call themselves one of `keep`, and wait until they are gone;
+        the names of those that were ended."""
+        import psycopg
+
+        timeout_s = max(1, round(deadline.at_most(_SESSIONS_TIMEOUT_S).left_s()))
+        try:
+            with _connect(port, timeout_s) as connection:
+                ended = connection.execute(_END_SESSIONS, {"keep": list(keep)}).fetchall()
+                pids = {"pids": [pid for pid, *_ in ended]}
+                if not wait_until(
+                    lambda: connection.execute(_STILL_THERE, pids).fetchone() is None, deadline
+                ):
+                    raise OperationTimedOut(
+                        f"disconnect {self.place.name}: sessions are left after {deadline.timeout_s:g} s"
+                    )
+        except psycopg.Error as error:
+            raise TargetError(f"disconnect {self.place.name}: {str(error).strip()}") from error
+        return [name for _, name, *_ in ended]
+
     def _create(self, footing: Footing, deadline: Deadline) -> None:
         """Under another name first, so that `data` is always a whole cluster."""
         new, archive = footing.home / "data.new", footing.home / "archive"
@@ -127,7 +155,7 @@ class Postgresql:
         _remove(new)
         archive.mkdir(exist_ok=True)
         footing.own(archive)
-        argv = [str(footing.binaries / "initdb"), "-D", str(new), "-U", self.settings.user, "-A", "trust"]
+        argv = [str(footing.binaries / "initdb"), "-D", str(new), "-U", SUPERUSER, "-A", "trust"]
         argv += ["--locale=C", "--encoding=UTF8", "--wal-segsize=1", "--no-sync", "--no-instructions"]
         helpers.run(argv, place=self.place, footing=footing, deadline=deadline)
         with (new / "postgresql.conf").open("a", encoding="utf-8") as file:
@@ -154,6 +182,22 @@ class Postgresql:
         settings |= self.settings.settings
         lines = ["", "# --- gameday ---", *(_line(name, value) for name, value in settings.items())]
         return "\n".join([*lines, "include_if_exists = 'gameday-recovery.conf'", ""])
+
+
+def _connect(port: int, timeout_s: int) -> psycopg.Connection[Any]:
+    """As superuser, for whom PostgreSQL keeps connections."""
+    import psycopg
+
+    return psycopg.connect(
+        host=ports.HOST,
+        port=port,
+        user=SUPERUSER,
+        dbname="postgres",
+        application_name="gameday",
+        connect_timeout=timeout_s,
+        options=f"-c statement_timeout={timeout_s * 1000}",
+        autocommit=True,
+    )
 
 
 def archive_command(archive: Path) -> str:

@@ -15,10 +15,10 @@ from typing import Protocol
 
 from gameday.environment import CommandComponent
 from gameday.errors import TargetError
-from gameday.targets import ports
+from gameday.targets import disk, ports
 from gameday.targets.base import Address
 from gameday.targets.privilege import Footing
-from gameday.targets.references import resolve
+from gameday.targets.references import resolve, secret_name
 from gameday.targets.supervise import COMPONENT_VARIABLE, mark_of
 from gameday.targets.waiting import Deadline
 
@@ -64,7 +64,8 @@ class Program(Protocol):
         ...
 
     def prepare(self, footing: Footing, deadline: Deadline) -> None:
-        """Make its data ready to start on. Every start; nothing of it runs, and none else is at its data."""
+        """Make its data ready to start on. Every start; nothing of it runs, none else is at its data, and its
+        ports are settled."""
         ...
 
     def launch(self, footing: Footing, port: int) -> Launch: ...
@@ -94,18 +95,28 @@ def base_environment(mark: str) -> dict[str, str]:
     return {**kept, "PYTHONUNBUFFERED": "1", COMPONENT_VARIABLE: mark}
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a command may ask for when it is started."""
+
+    root: Path
+    addresses: Callable[[str], Address]
+    """Where it reaches a component, itself included: through the fault proxy where there is a link."""
+    version: Callable[[], str]
+    """The version that is to be started."""
+    secret: Callable[[str], str]
+
+
 class Command:
     """Any program that listens on one port."""
 
     stop_signal = signal.SIGTERM
 
-    def __init__(
-        self, spec: CommandComponent, place: Place, root: Path, addresses: Callable[[str], Address]
-    ) -> None:
+    def __init__(self, spec: CommandComponent, place: Place, surroundings: Surroundings) -> None:
         self._spec = spec
         self._place = place
-        self._addresses = addresses
-        self.directory = root / spec.directory
+        self._surroundings = surroundings
+        self.directory = surroundings.root / spec.directory
 
     def choose_footing(self) -> Footing:
         return Footing("same", Path(sys.executable).parent, self._place.folder)
@@ -113,12 +124,35 @@ class Command:
     def prepare(self, footing: Footing, deadline: Deadline) -> None:  # noqa: ARG002
         if not self.directory.is_dir():
             raise TargetError(f"{self._place.name}: its directory {self.directory} does not exist")
+        if self._spec.disk is not None:
+            disk.make(self._place.folder, self._spec.disk.size, deadline)
 
     def launch(self, footing: Footing, port: int) -> Launch:  # noqa: ARG002
-        name = self._place.name
-        argv = tuple(resolve(argument, name, self._addresses) for argument in self._spec.command)
-        own = {key: resolve(value, name, self._addresses) for key, value in self._spec.env.items()}
+        command, env = self._spec.command, self._spec.env
+        version = self._surroundings.version()
+        if version:
+            other = self._spec.versions.get(version)
+            if other is None:
+                raise TargetError(
+                    f"{self._place.name}: the environment no longer names a version {version!r}"
+                )
+            command, env = other.command or command, {**env, **other.env}
+        argv = tuple(resolve(argument, self._value) for argument in command)
+        own = {key: resolve(value, self._value) for key, value in env.items()}
         return Launch(argv, {**base_environment(self._place.mark), **own}, self.directory)
+
+    def _value(self, reference: str) -> str:
+        secret = secret_name(reference)
+        if secret is not None:
+            return self._surroundings.secret(secret)
+        if reference == "python":
+            return sys.executable
+        if reference == "disk":
+            return str(disk.folder_of(self._place.folder))
+        if reference == "disk.quota" and self._spec.disk is not None:
+            return str(disk.quota_of(self._place.folder, self._spec.disk.size))
+        component, _, part = reference.rpartition(".")
+        return str(getattr(self._surroundings.addresses(component or self._place.name), part))
 
     def is_ready(self, port: int) -> bool:
         path = self._spec.ready.http

@@ -11,7 +11,7 @@ from pathlib import Path
 from gameday.errors import OperationTimedOut, TargetError, UsageError
 from gameday.targets import helpers, shared_memory
 from gameday.targets.component import Component
-from gameday.targets.postgresql import Postgresql
+from gameday.targets.postgresql import DATA, Postgresql
 from gameday.targets.privilege import Footing
 from gameday.targets.waiting import Deadline, wait_until
 
@@ -39,6 +39,12 @@ def restore(
     program, footing = _database(component)
     if use_archive and not program.settings.archive:
         raise TargetError(f"restore {component.name}: it has no archive ('archive: false')")
+    destroyed = component.record().destroyed
+    if destroyed:
+        # a destroy that was interrupted may have left a server, which would archive what was to be lost if it were
+        # stopped in an orderly way, and parts of its data
+        component.end(deadline)
+        remove_data(footing)
     was_up = component.find_all().main is not None
     if was_up and use_archive:
         # the server archives a finished segment before it stops, so nothing written so far is missing
@@ -48,22 +54,35 @@ def restore(
     _prepare(component, footing, options, deadline)
     if aside.exists():
         shutil.rmtree(aside)
-    data.rename(aside)
+    if not destroyed:
+        data.rename(aside)
     (footing.home / "data.new").rename(data)
+    component.mark_destroyed(destroyed=False)
     try:
         component.start(deadline)
         _wait_recovered(component, program, deadline)
     except BaseException:
+        component.mark_destroyed(destroyed=destroyed)
         component.stop(Deadline.after(component.spec.stop_within))
         shutil.rmtree(data)
-        aside.rename(data)
+        if not destroyed:
+            aside.rename(data)
         if was_up:
             component.start(Deadline.after(component.spec.ready.within))
         raise
     (data / "gameday-recovery.conf").unlink(missing_ok=True)
-    shared_memory.release(aside / "postmaster.pid")
-    shutil.rmtree(aside)
+    if not destroyed:
+        shared_memory.release(aside / "postmaster.pid")
+        shutil.rmtree(aside)
     return f"restored {component.name} from its base backup{_describe(target_time, target_lsn, use_archive)}"
+
+
+def remove_data(footing: Footing) -> None:
+    """Every data directory, and the shared memory that a killed server left. Backup and archive stay."""
+    for name in DATA:
+        shared_memory.release(footing.home / name / "postmaster.pid")
+        if (footing.home / name).exists():
+            shutil.rmtree(footing.home / name)
 
 
 def _recovery_options(

@@ -36,6 +36,14 @@ class Record:
     process: Identity | None = None
     prepared: bool = False
     footing: Footing | None = None
+    links: Mapping[str, int] = field(default_factory=dict)
+    """Of the fault proxy: the port of each link, by the link's `client -> server`."""
+    version: str = ""
+    """What a start starts; empty for the environment's own."""
+    previous: str | None = None
+    """The version before the last deployment; None when nothing was deployed that could be rolled back."""
+    destroyed: bool = False
+    """Its data were destroyed, or are about to be; nothing may start before they are restored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +134,8 @@ def recorded_ports(environments: Path) -> set[int]:
             TargetError, OSError
         ):  # a broken state costs that instance its reservation only
             state = StateFile(path.parent, path.parent).read()
-            taken |= {record.port for record in state.components.values()} if state else set()
+            for record in state.components.values() if state else ():
+                taken |= {record.port, *record.links.values()}
     return taken
 
 
@@ -163,6 +172,11 @@ def _record(value: Any, same_boot: bool) -> Record:
         footing=Footing(_way(footing["way"]), Path(footing["binaries"]), Path(footing["home"]))
         if footing
         else None,
+        # absent in what earlier versions of gameday wrote
+        links={str(link): int(port) for link, port in value.get("links", {}).items()},
+        version=str(value.get("version", "")),
+        previous=None if value.get("previous") is None else str(value["previous"]),
+        destroyed=bool(value.get("destroyed", False)),
     )
 
 

@@ -30,6 +30,7 @@ COMPONENT_VARIABLE = "GAMEDAY_COMPONENT"
 CHILD_SUFFIX = "!child"  # of a PostgreSQL, known by its title
 HELPER_SUFFIX = "!helper"  # initdb and the like
 COMMAND_SUFFIX = "!command"  # what `execute` runs
+CLIENT_SUFFIX = "!client"  # a strange client that troubles it
 _POSTGRESQL_PROGRAMS = frozenset({"postgres", "initdb", "pg_basebackup"})
 
 
@@ -127,7 +128,7 @@ def cluster_name(mark: str) -> str:
 
 def scan(folder: Path, postgresql: Mapping[str, Path], table: Mapping[int, Row]) -> dict[str, list[Row]]:
     """Processes that belong to the instance in `folder`, by component; those that are not the component
-    itself by its name with a suffix: `!child`, `!helper`, `!command`.
+    itself by its name with a suffix: `!child`, `!helper`, `!command`, `!client-…`.
 
     `postgresql` names the PostgreSQL components and where their data is. The caller and its ancestors are
     never part of it: a command that runs in an environment may call gameday.

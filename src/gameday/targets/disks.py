@@ -1,0 +1,73 @@
+"""Components with a bounded disk of their own: filled, and cleared again."""
+
+from __future__ import annotations
+
+from gameday.environment import CommandComponent, Disk
+from gameday.errors import TargetError, UsageError
+from gameday.targets import disk
+from gameday.targets.component import Component
+from gameday.targets.instance import Instance
+
+
+class BoundedDisks(Instance):
+    """Implements `Disks`."""
+
+    def check_disk(self, component: str) -> str:
+        """What its disk is."""
+        found = self._component(component)
+        size = _disk_of(found).size
+        with self._translated(f"disk of {component}"):
+            found.record()
+            return disk.describe(found.place.folder, size)
+
+    def fill(self, component: str, timeout_s: float) -> str:
+        """Fill it to the last byte."""
+        spec = _disk_of(self._component(component))
+        with self._operation(component, timeout_s) as (found, deadline):
+            _there(found)
+            written = disk.fill(found.place.folder, spec.size, deadline)
+            what = disk.describe(found.place.folder, spec.size)
+            return f"filled the disk of {component} with {written} bytes in {disk.CORE}: {what}"
+
+    def unfill(self, component: str, timeout_s: float) -> str:
+        """Delete what filled it."""
+        _disk_of(self._component(component))
+        with self._operation(component, timeout_s) as (found, _):
+            core = disk.folder_of(found.place.folder) / disk.CORE
+            if not core.exists():
+                return f"no {disk.CORE} on the disk of {component}"
+            core.unlink()
+            return f"deleted {disk.CORE} on the disk of {component}"
+
+    def reclaim(self, component: str, timeout_s: float) -> str:
+        """Delete what the environment calls disposable."""
+        spec = _disk_of(self._component(component))
+        if not spec.disposable:
+            raise UsageError(f"reclaim {component}: its environment calls nothing disposable on its disk")
+        with self._operation(component, timeout_s) as (found, _):
+            _there(found)
+            deleted, freed = disk.reclaim(found.place.folder, spec.disposable)
+            if not deleted:
+                return f"nothing disposable on the disk of {component} ({', '.join(spec.disposable)})"
+            return (
+                f"deleted {len(deleted)} files ({freed} bytes) on the disk of {component}: {_some(deleted)}"
+            )
+
+
+def _disk_of(component: Component) -> Disk:
+    spec = component.spec
+    if not isinstance(spec, CommandComponent) or spec.disk is None:
+        raise UsageError(
+            f"{component.name} has no disk of its own; give it one in the environment: `disk: {{size: 64MiB}}`"
+        )
+    return spec.disk
+
+
+def _there(component: Component) -> None:
+    if not disk.folder_of(component.place.folder).is_dir():
+        raise TargetError(f"{component.name}: it has not been started with its disk yet; start it first")
+
+
+def _some(names: list[str], most: int = 10) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
