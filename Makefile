@@ -1,20 +1,30 @@
 # gameday: `make help` lists everything.
 .DEFAULT_GOAL := help
-.PHONY: help setup chaos-database chaos-service test test-all check bench format lock clean
+.PHONY: help setup chaos-database chaos-service chaos-network chaos-pms chaos-logs drills \
+	incident-detect incident-report incident-test incident-simulate test test-all check bench format lock clean
 
 SPEED ?= 10
+PARALLEL ?= 2
 ENVIRONMENT ?= hotel-local
+REPORTS ?= reports
 VENV := .venv
 BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.run-stamp
 DEV_STAMP := $(VENV)/.dev-stamp
 DRILL := $(BIN)/gameday run --yes --up --environment $(ENVIRONMENT)
+BATCH := $(DRILL) --speed $(SPEED) --parallel $(PARALLEL)
+NETWORK := network-partition-api-database network-partition-api-cache network-partition-api-pms \
+	network-delay network-loss
+PMS := pms-failure pms-timeout pms-unauthorized pms-rate-limited pms-bad-payload
+LOGS := log-flood log-flood-database-down
 
 help: ## Show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo '  SPEED=N        rehearse N times faster (now $(SPEED)); SPEED=1 keeps the rules, budgets and'
 	@echo '                 objectives as they are written'
+	@echo '  PARALLEL=N     run N of several drills at once (now $(PARALLEL))'
+	@echo '  SCENARIO=S     incident-simulate: this incident, without asking'
 	@echo '  ENVIRONMENT=E  drill another environment, or another instance: hotel-local@second'
 
 setup: $(DEV_STAMP) ## Make .venv with everything that tests and drills need
@@ -24,6 +34,34 @@ chaos-database: $(RUN_STAMP) ## Drill: PostgreSQL dies under load; live, ends in
 
 chaos-service: $(RUN_STAMP) ## Drill: the API dies and stays down, the SEV1 fire drill; live, with verdict and report
 	@$(DRILL) --speed $(SPEED) service-down
+
+chaos-network: $(RUN_STAMP) ## Drills: the network is cut, slow or loses packets; with one summary
+	@$(BATCH) $(NETWORK)
+
+chaos-pms: $(RUN_STAMP) ## Drills: the PMS fails, hangs, refuses, limits or answers nonsense; with one summary
+	@$(BATCH) $(PMS)
+
+chaos-logs: $(RUN_STAMP) ## Drills: a flood of log lines, alone and while the database is down; with one summary
+	@$(BATCH) $(LOGS)
+
+drills: $(RUN_STAMP) ## All drills, PARALLEL at once, with one summary
+	@$(BATCH) scenarios/*.yaml
+
+incident-detect: $(RUN_STAMP) ## Evaluate the alert rules once; exit code 1 when an alert fires
+	@$(BIN)/gameday detect --once --up --environment $(ENVIRONMENT) --report $(REPORTS)/detect.json
+
+incident-report: $(RUN_STAMP) ## Show the latest drill: verdict, checks, where its report is
+	@$(BIN)/gameday show latest
+
+incident-test: $(DEV_STAMP) ## Test detection: scenarios compile and are valid, runbooks lint, tests of the rules
+	$(BIN)/gameday compile --check
+	$(BIN)/gameday validate scenarios environments runbooks
+	$(BIN)/gameday runbook lint --environment $(ENVIRONMENT)
+	$(BIN)/pytest -n 2 --dist loadgroup --junit-xml $(REPORTS)/incident-test.xml tests/detectors tests/hotel/test_rules.py; \
+		code=$$?; echo 'Report: $(REPORTS)/incident-test.xml'; exit $$code
+
+incident-simulate: $(RUN_STAMP) ## Choose an incident from a menu (or SCENARIO=) and watch it, with verdict and report
+	@$(BIN)/gameday simulate --environment $(ENVIRONMENT) --speed $(SPEED) $(SCENARIO)
 
 test: $(DEV_STAMP) ## Run the tests (all but those marked long)
 	$(BIN)/pytest -m 'not long' -n 2 --dist loadgroup

@@ -27,11 +27,20 @@ history_app = typer.Typer(invoke_without_command=True, help="Drills so far, newe
 app.add_typer(history_app, name="history")
 runbook_app = typer.Typer(no_args_is_help=True, help="Look after runbooks.")
 app.add_typer(runbook_app, name="runbook")
+rules_app = typer.Typer(no_args_is_help=True, help="Look after alert rules.")
+app.add_typer(rules_app, name="rules")
 
 
 class Output(StrEnum):
     HUMAN = "human"
     JSON = "json"
+
+
+class CoverageOutput(StrEnum):
+    HUMAN = "human"
+    MARKDOWN = "markdown"
+    JSON = "json"
+    HTML = "html"
 
 
 class SchemaKind(StrEnum):
@@ -47,6 +56,9 @@ EnvironmentOption = Annotated[
 ]
 OutputOption = Annotated[
     Output, typer.Option("--output", "-o", help="Form of the result on standard output.")
+]
+SpeedOption = Annotated[
+    float, typer.Option(help="Rehearse N times faster: divides rule windows, budgets and objectives.")
 ]
 DEFAULT_ENVIRONMENT = "hotel-local"
 
@@ -73,32 +85,99 @@ def _main(
 
 @app.command()
 def run(
-    scenario: Annotated[str, typer.Argument(help="Name in scenarios/, or a path.")],
+    scenarios: Annotated[
+        list[str], typer.Argument(metavar="SCENARIO...", help="Names in scenarios/, or paths.")
+    ],
     environment: EnvironmentOption = None,
-    speed: Annotated[
-        float, typer.Option(help="Rehearse N times faster: divides rule windows, budgets and objectives.")
-    ] = 1.0,
+    speed: SpeedOption = 1.0,
+    parallel: Annotated[
+        int, typer.Option("--parallel", "-p", min=1, max=16, help="So many of several drills at once.")
+    ] = 1,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Of several drills, start no other after the first FAIL.")
+    ] = False,
+    rules: Annotated[
+        Path | None, typer.Option(help="Another rules file in place of the detector's, for this run.")
+    ] = None,
+    disarmed: Annotated[
+        bool, typer.Option("--disarmed", help="Do everything but the fault: no drill may pass without it.")
+    ] = False,
+    answers: Annotated[
+        Path | None, typer.Option(help="YAML file of answers to manual steps: heading of the step -> answer.")
+    ] = None,
+    interactive: Annotated[
+        bool, typer.Option("--interactive", help="Ask manual steps on this terminal.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and touch nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before breaking something.")] = False,
     up: Annotated[
-        bool, typer.Option("--up", help="Bring the environment up first, and down again after.")
+        bool,
+        typer.Option(
+            "--up", help="Bring the environment up first, and down again after; several drills always do."
+        ),
     ] = False,
     output: OutputOption = Output.HUMAN,
+    parent: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """Run one drill. Exit codes: 0 PASS, 1 FAIL, 2 invalid, 3 INCONCLUSIVE, 4 aborted, 5 something left behind."""
+    """Run one drill, or several, each in an environment of its own.
+
+    Exit codes: 0 PASS, 1 FAIL, 2 invalid, 3 INCONCLUSIVE, 4 aborted, 5 something left behind; of several drills
+    the worst, in the order 5, 4, 2, 1, 3, 0.
+    """
     from gameday.commands import run as command
 
-    raise typer.Exit(
-        command.run(
-            scenario,
-            environment or DEFAULT_ENVIRONMENT,
-            speed=speed,
-            dry_run=dry_run,
-            yes=yes,
-            up=up,
-            as_json=output is Output.JSON,
-        )
+    if parent is not None:
+        command.end_with(parent)
+    if answers is not None and interactive:
+        from gameday.errors import UsageError
+
+        raise UsageError("--answers and --interactive: expected one of them")
+    options = command.Options(
+        environment=environment or DEFAULT_ENVIRONMENT,
+        speed=speed,
+        yes=yes,
+        up=up,
+        as_json=output is Output.JSON,
+        rules=rules,
+        disarmed=disarmed,
+        answers=answers,
+        interactive=interactive,
     )
+    if dry_run:
+        raise typer.Exit(command.dry_run(scenarios, options))
+    if len(scenarios) == 1:
+        raise typer.Exit(command.run(scenarios[0], options))
+    from gameday.commands import batch
+
+    raise typer.Exit(batch.run_several(scenarios, options, parallel=parallel, fail_fast=fail_fast))
+
+
+@app.command()
+def simulate(
+    scenario: Annotated[
+        str | None,
+        typer.Argument(envvar="SCENARIO", help="Which incident; without it, a menu asks."),
+    ] = None,
+    environment: EnvironmentOption = None,
+    speed: SpeedOption = 1.0,
+) -> None:
+    """Simulate an incident that is chosen from a menu: a drill, in an environment brought up for it."""
+    from gameday.commands import simulate as command
+
+    raise typer.Exit(command.simulate(scenario, environment or DEFAULT_ENVIRONMENT, speed))
+
+
+@app.command()
+def coverage(
+    environment: EnvironmentOption = None,
+    output: Annotated[
+        CoverageOutput, typer.Option("--output", "-o", help="Form of the result on standard output.")
+    ] = CoverageOutput.HUMAN,
+) -> None:
+    """Which alert rules, runbooks and scenarios were proven by drills, and how accurate the alerts were."""
+    from gameday.commands import coverage as command
+
+    command.coverage(_project(), environment or DEFAULT_ENVIRONMENT, output.value)
 
 
 @app.command()
@@ -266,6 +345,16 @@ def compile_(
     raise typer.Exit(files.compile_all(_project(), scenarios or [], check=check, out=typer.echo))
 
 
+@rules_app.command("lint")
+def rules_lint(
+    files: Annotated[list[Path], typer.Argument(help="Prometheus rules files.")],
+) -> None:
+    """Tell what alert rules cannot see, or see wrongly, and what would be right. Exit code 1 on an error."""
+    from gameday.commands import rules
+
+    raise typer.Exit(rules.lint(files, typer.echo))
+
+
 @runbook_app.command("lint")
 def runbook_lint(environment: EnvironmentOption = None) -> None:
     """Compare runbooks with an environment, its alert rules and the scenarios. Exit code 1 on an error."""
@@ -287,15 +376,20 @@ def detect(
         bool, typer.Option("--once", help="Evaluate once and exit; 1 when an alert fires.")
     ] = False,
     speed: Annotated[float, typer.Option(min=1, max=100)] = 1.0,
+    up: Annotated[
+        bool, typer.Option("--up", help="Bring the environment up if it is down, and down again after.")
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="With --once: write the alerts to this file too, as JSON.")
+    ] = None,
     output: OutputOption = Output.HUMAN,
 ) -> None:
     """Run the environment's detector alone: scrape, evaluate, print alerts that change."""
     from gameday.commands import detect as command
 
     target = _target(environment or DEFAULT_ENVIRONMENT)
-    raise typer.Exit(
-        command.detect(_project(), target, interval, speed=speed, once=once, as_json=output is Output.JSON)
-    )
+    watch = command.Watch(interval, speed, once=once, up=up, report=report, as_json=output is Output.JSON)
+    raise typer.Exit(command.detect(_project(), target, watch))
 
 
 def _to_stderr(line: str) -> None:

@@ -362,3 +362,85 @@ def test_json_has_every_column_and_the_alerts(history: History, project: Project
     assert value["rehearsal"] == "rehearsal at 10 times speed"
     assert value["started"] == "2026-03-02T09:00:00+00:00"
     assert value["alerts"][0]["alert"] == records.ALERT
+
+
+# --- coverage -------------------------------------------------------------------------------------------------
+
+
+def test_what_became_of_each_alert_is_kept(history: History, project: Project) -> None:
+    for record in every_kind(project):
+        history.add(record)
+    rows = {row.folder: row for row in history.drills(limit=None)}
+    outcomes = {name: {alert.alert: alert.outcome for alert in row.alerts} for name, row in rows.items()}
+    assert outcomes["passed"][records.ALERT] == "fired"
+    assert outcomes["failed"] == {
+        records.ALERT: "missed", "high_error_rate": "quiet", "disk_full": "unexpected",
+    }  # fmt: skip
+    assert outcomes["blind"][records.ALERT] == "unknown"
+    assert rows["passed"].counted
+    for name in ("aborted", "ineffective", "broken_off"):
+        assert not rows[name].counted, name
+
+
+def test_tallies_count_by_rules_file_for_the_environment_and_its_instances(
+    history: History, project: Project
+) -> None:
+    for record in (
+        records.passed(project.reports / "one", environment="hotel-local@blue"),
+        records.failed(project.reports / "two"),
+        records.ineffective(project.reports / "three"),
+        records.passed(project.reports / "four", drill="elsewhere", environment="hotel-local-2"),
+    ):
+        history.add(record)
+    ((rules, tallies),) = history.tallies("hotel-local").items()
+    assert rules is None, "these records name no rules file"
+    (drills,) = tallies.drills
+    assert (drills.drills, drills.counted, drills.passed, drills.rehearsals) == (3, 2, 1, 0)
+    found = {(tally.alert, tally.outcome.value): tally.drills for tally in tallies.alerts}
+    assert found[records.ALERT, "fired"] == found[records.ALERT, "missed"] == 1
+    assert found["disk_full", "unexpected"] == 1
+    assert history.tallies("hotel") == {}, "a name that merely begins alike is another environment"
+
+
+def test_tallies_of_nothing_are_nothing_and_leave_no_file(history: History, project: Project) -> None:
+    assert history.tallies("hotel-local") == {}
+    assert list(project.reports.iterdir()) == []
+
+
+def test_an_index_of_the_first_version_is_brought_up_to_date_and_keeps_what_has_no_folder(
+    history: History, project: Project
+) -> None:
+    kept = records.failed(project.reports / "kept").drill
+    history.add(records.failed(project.reports / "gone"))
+    with closing(sqlite3.connect(file_of(project))) as connection:
+        connection.execute("UPDATE gameday_drill_alerts SET drill = 'gone'")
+        connection.execute("UPDATE gameday_drills SET drill = 'gone'")
+        connection.commit()
+    shutil.rmtree(project.reports / "gone")
+    history.rebuild()
+    to_version_1(file_of(project))
+
+    rows = {row.drill: row for row in history.drills()}
+
+    assert set(rows) == {kept, "gone"}
+    assert {alert.outcome for alert in rows[kept].alerts} == {"missed", "quiet", "unexpected"}
+    assert {alert.outcome for alert in rows["gone"].alerts} == {"unknown", "quiet", "unexpected"}
+    assert (rows[kept].counted, rows["gone"].counted) == (True, False)
+    history.add(records.passed(project.reports / "new", drill="new"))
+    assert len(history.drills()) == 3
+
+
+def test_folders_of_runs_are_no_damaged_drills(history: History, project: Project) -> None:
+    (project.reports / "20260302T090000Z-run").mkdir()
+    (project.reports / "20260302T090000Z-run-2").mkdir()
+    assert history.rebuild().found == 0
+
+
+def to_version_1(path: Path) -> None:
+    """What the first version had: without outcomes, and nothing empty."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("ALTER TABLE gameday_drill_alerts DROP COLUMN outcome")
+        connection.execute("ALTER TABLE gameday_drills DROP COLUMN rules")
+        connection.execute("ALTER TABLE gameday_drills DROP COLUMN counted")
+        connection.execute("UPDATE gameday_schema SET version = 1")
+        connection.commit()

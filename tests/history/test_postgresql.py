@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from gameday.history import History
@@ -50,6 +51,28 @@ def test_sixteen_writers_at_once_lose_nothing_and_store_nothing_twice(
     assert all(len(row.alerts) == 2 for row in rows)
     assert rows[0].started == records.ZERO.utc
     assert not (project.reports / "history.sqlite").exists()
+    with History.open(project) as history:
+        ((_, tallies),) = history.tallies(rows[0].environment).items()
+    assert sum(tally.drills for tally in tallies.drills) == len(NAMES)
+    assert {tally.outcome.value for tally in tallies.alerts} == {"fired", "collateral"}
+
+
+def test_tables_of_the_first_version_are_brought_up_to_date(project: Project, database: str) -> None:
+    with History.open(project) as history:
+        record = records.failed(project.reports / "one")
+        history.add(record)
+    with psycopg.connect(database) as connection:
+        connection.execute("ALTER TABLE gameday_drill_alerts DROP COLUMN outcome")
+        connection.execute("ALTER TABLE gameday_drills DROP COLUMN rules, DROP COLUMN counted")
+        connection.execute("ALTER TABLE gameday_drills ALTER COLUMN rto_s SET NOT NULL")
+        connection.execute("UPDATE gameday_schema SET version = 1")
+
+    with History.open(project) as history:
+        (row,) = history.drills()
+        history.add(record)
+
+    assert row.counted
+    assert {alert.outcome for alert in row.alerts} == {"missed", "quiet", "unexpected"}
 
 
 def test_hostile_names_are_stored_and_rebuild_finds_every_folder(project: Project, database: str) -> None:

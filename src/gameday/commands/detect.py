@@ -5,55 +5,94 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from dataclasses import dataclass
+from pathlib import Path
 
+from gameday.commands.interrupts import Interrupts
 from gameday.detectors import open_detector
 from gameday.detectors.base import Alert, AlertState
 from gameday.detectors.watch import watch
-from gameday.errors import UsageError
+from gameday.environment import EmbeddedDetector
+from gameday.errors import Aborted, UsageError
 from gameday.project import Project
 from gameday.targets.base import OwnedTarget
 
 
-def detect(
-    project: Project,
-    target: OwnedTarget,
-    interval: float | None,
-    *,
-    speed: float,
-    once: bool,
-    as_json: bool,
-) -> int:
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How the detector is run. `interval_s` is None for the environment's own; `report` needs `once`."""
+
+    interval_s: float | None = None
+    speed: float = 1.0
+    once: bool = False
+    up: bool = False
+    report: Path | None = None
+    as_json: bool = False
+
+
+def detect(project: Project, target: OwnedTarget, how: Watch) -> int:
     """Watch until interrupted, or evaluate once. With `once`: 1 when an alert fires, 3 when one is unknown."""
     settings = target.environment.detector
     if settings.kind != "embedded":
         raise UsageError(
             f"environment {target.instance} has the detector {settings.kind}, which is not run alone"
         )
-    every_s = interval or (min(settings.every, 1.0) if once else settings.every)
+    if how.report is not None and not how.once:
+        raise UsageError("--report: expected together with --once")
+    if not how.up:
+        return _detect(project, target, settings, how)
+    with Interrupts() as interrupts:
+        started: tuple[str, ...] = ()
+        try:
+            started = target.up(on_progress=lambda line: print(line, file=sys.stderr))
+            return _detect(project, target, settings, how)
+        except KeyboardInterrupt as error:
+            raise Aborted(f"{error} received") from error
+        finally:
+            interrupts.hold()
+            if started:
+                print(f"{target.instance} was brought up for this: stopping it", file=sys.stderr)
+                target.down()
+
+
+def _detect(project: Project, target: OwnedTarget, settings: EmbeddedDetector, how: Watch) -> int:
+    every_s = how.interval_s or (min(settings.every, 1.0) if how.once else settings.every)
     detector = open_detector(
         settings.model_copy(update={"every": every_s}),
         target.address,
         project.root,
-        speed=speed,
+        speed=how.speed,
         on_transition=lambda _: None,
         on_health=lambda _: None,
     )
-    if speed != 1:
-        print(f"rehearsal at {speed:g} times speed", file=sys.stderr)
+    if how.speed != 1:
+        print(f"rehearsal at {how.speed:g} times speed", file=sys.stderr)
 
     def out(line: str) -> None:
-        print(line, file=sys.stderr if as_json else sys.stdout, flush=True)
+        print(line, file=sys.stderr if how.as_json else sys.stdout, flush=True)
 
     try:
-        alerts = asyncio.run(watch(detector, once=once, out=out, timeout_s=max(30.0, 3 * every_s)))
+        alerts = asyncio.run(watch(detector, once=how.once, out=out, timeout_s=max(30.0, 3 * every_s)))
     except KeyboardInterrupt:
         return 0
-    if as_json:
-        print(json.dumps([_row(alert) for alert in alerts], indent=2))
+    text = json.dumps([_row(alert) for alert in alerts], indent=2)
+    if how.as_json:
+        print(text)
+    if how.report is not None:
+        _write(how.report, text)
+        out(f"Report: {how.report}")
     states = {alert.state for alert in alerts}
     if AlertState.FIRING in states:
         return 1
     return 3 if AlertState.UNKNOWN in states else 0
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error}") from error
 
 
 def _row(alert: Alert) -> dict[str, object]:

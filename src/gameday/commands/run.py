@@ -7,73 +7,153 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gameday.commands.interrupts import Interrupts
 from gameday.enginehost import EngineProcess
-from gameday.errors import GamedayError, UsageError
+from gameday.errors import Aborted, GamedayError, UsageError
 from gameday.project import Project
 
 if TYPE_CHECKING:
     from gameday.clock import Instant
     from gameday.drill import Request
     from gameday.reporting.console import DrillConsole, LiveStatus
+    from gameday.runbook.manual import Manual
+    from gameday.scenario import Scenario
     from gameday.session import Session
+    from gameday.targets.base import OwnedTarget
     from gameday.timeline import Event
 
 
-def run(
-    scenario: str, environment: str, *, speed: float, dry_run: bool, yes: bool, up: bool, as_json: bool
-) -> int:
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says about a run, besides its scenarios."""
+
+    environment: str
+    speed: float = 1.0
+    yes: bool = False
+    up: bool = False
+    as_json: bool = False
+    rules: Path | None = None
+    disarmed: bool = False
+    answers: Path | None = None
+    interactive: bool = False
+
+
+def run(scenario: str, options: Options) -> int:
     """One drill from the command line; returns the exit code."""
-    if dry_run:
-        return _dry_run(scenario, environment, speed)
-    if not yes:
-        return _run_when_confirmed(scenario, environment, speed, up=up, as_json=as_json)
+    if not options.yes:
+        request = load(scenario, options)
+        _confirm(request)
+        with EngineProcess() as engine:
+            return _run(request, engine, options)
     with EngineProcess() as engine:  # before anything else: it imports while we do
-        return _run(_request(scenario, environment, speed), engine, up=up, as_json=as_json)
+        return _run(load(scenario, options), engine, options)
 
 
-def _request(scenario: str, environment: str, speed: float) -> Request:
+def end_with(parent: int) -> None:
+    """When the process `parent`, which has started this one, ends, this one gets SIGTERM and puts everything back."""
+    from gameday.engine import die_with_parent
+
+    die_with_parent(parent, signal.SIGTERM)
+
+
+def load(scenario: str, options: Options) -> Request:
+    """The request as the files say, before anything is touched.
+
+    Raises:
+        InvalidFile, UsageError: what is wrong, and what would be right.
+    """
     from gameday.drill import Request
 
-    return Request.load(Project.find(), scenario, environment, speed)
+    return Request.load(
+        Project.find(),
+        scenario,
+        options.environment,
+        options.speed,
+        rules=options.rules,
+        disarmed=options.disarmed,
+    )
 
 
-def _dry_run(scenario: str, environment: str, speed: float) -> int:
-    _print_plan(_request(scenario, environment, speed))
+def dry_run(scenarios: Sequence[str], options: Options) -> int:
+    """Print the plan of every drill; touches nothing."""
+    requests = [load(scenario, options) for scenario in scenarios]
+    for number, request in enumerate(requests):
+        if number:
+            print()
+        _print_plan(request)
     return 0
 
 
-def _run_when_confirmed(scenario: str, environment: str, speed: float, *, up: bool, as_json: bool) -> int:
-    request = _request(scenario, environment, speed)
-    _confirm(request)
-    with EngineProcess() as engine:
-        return _run(request, engine, up=up, as_json=as_json)
-
-
-def _run(request: Request, engine: EngineProcess, *, up: bool, as_json: bool) -> int:
-    from gameday.targets import open_target
-
-    target = open_target(request.environment, request.instance, request.project)
-    started = target.up(on_progress=_say) if up else ()
-    try:
-        return _drill(request, engine, as_json=as_json)
-    finally:
-        if started:
-            _say(f"{request.instance} was brought up for this drill: stopping it")
-            target.down()
-
-
-def _drill(request: Request, engine: EngineProcess, *, as_json: bool) -> int:
-    from gameday.drill import conduct
+def _run(request: Request, engine: EngineProcess, options: Options) -> int:
     from gameday.reporting.console import DrillConsole
 
-    console = DrillConsole(sys.stderr if as_json else sys.stdout)
+    console = DrillConsole(sys.stderr if options.as_json else sys.stdout)
+    request = replace(request, manual=_manual(request, options, console))
+    if not options.up:
+        return _drill(request, engine, console, as_json=options.as_json)
+    return _run_in_its_own(request, engine, console, as_json=options.as_json)
+
+
+def _run_in_its_own(request: Request, engine: EngineProcess, console: DrillConsole, *, as_json: bool) -> int:
+    """Bring the environment up for the drill, and down again, whatever happens, where this has brought it up."""
+    from gameday.targets import open_target
+    from gameday.targets.base import Running
+
+    target = open_target(request.environment, request.instance, request.project)
+    with Interrupts() as interrupts:
+        was_down = all(found.running is not Running.UP for found in target.status().values())
+        started: tuple[str, ...] = ()
+        try:
+            started = target.up(on_progress=_say)
+            return _drill(request, engine, console, as_json=as_json, on_watch=interrupts.hold)
+        except KeyboardInterrupt as error:
+            interrupts.hold()
+            started = started or (("everything",) if was_down else ())
+            raise Aborted(f"{error} received before the drill began; nothing was broken") from error
+        finally:
+            interrupts.hold()
+            if started:
+                _say(f"{request.instance} was brought up for this drill: stopping it")
+                target.down()
+
+
+def _manual(request: Request, options: Options, console: DrillConsole) -> Manual:
+    """Who answers manual steps. Whoever asks for answers to what is not asked has another runbook in mind."""
+    from gameday.runbook.manual import AnsweredManual, TerminalManual, load_answers
+    from gameday.runbook.parse import load_runbook
+
+    if options.interactive:
+        if not sys.stdin.isatty():
+            raise UsageError(
+                "--interactive: standard input is no terminal, so nobody can be asked; see --answers"
+            )
+        return TerminalManual(console.paused)
+    if options.answers is None:
+        return request.manual
+    name = request.scenario.runbook
+    runbooks = [load_runbook(request.project.runbook_file(name))] if name else []
+    return AnsweredManual(load_answers(options.answers, runbooks), request.speed)
+
+
+def _drill(
+    request: Request,
+    engine: EngineProcess,
+    console: DrillConsole,
+    *,
+    as_json: bool,
+    on_watch: Callable[[], None] = lambda: None,
+) -> int:
+    """`on_watch` is called when the drill has taken the signals over."""
+    from gameday.drill import conduct
+
     try:
-        folder = asyncio.run(conduct(request, engine, _View(console)))
+        folder = asyncio.run(conduct(request, engine, _View(console, on_watch)))
         code = close(folder, request.project, console)
     finally:
         console.close()
@@ -106,8 +186,9 @@ def close(folder: Path, project: Project, console: DrillConsole | None = None) -
 class _View:
     """The drill on the terminal."""
 
-    def __init__(self, console: DrillConsole) -> None:
+    def __init__(self, console: DrillConsole, on_watch: Callable[[], None]) -> None:
         self._console = console
+        self._on_watch = on_watch
         self._preparing: threading.Thread | None = None
 
     def event(self, event: Event) -> None:
@@ -115,6 +196,7 @@ class _View:
 
     def tick(self, session: Session) -> None:
         if self._preparing is None:
+            self._on_watch()
             self._preparing = threading.Thread(target=_prepare_closing, name="gameday-prepare", daemon=True)
             self._preparing.start()
         self._console.tick(status_of(session))
@@ -151,7 +233,7 @@ def status_of(session: Session) -> LiveStatus:
         phase_elapsed_s=now - entered.at if entered else 0.0,
         phase_budget_s=float(entered.data["budget_s"]) if entered else None,
         since_effect_s=now - effective.at if effective else None,
-        rto_s=session.scenario.objectives.rto,
+        rto_s=session.scenario.rto_s,
         alerts=_alerts(session, now),
         probes=tuple(
             (name, state.ok, answers[name].detail if name in answers else "")
@@ -167,7 +249,7 @@ def status_of(session: Session) -> LiveStatus:
 def _alerts(session: Session, now: Instant) -> tuple[tuple[str, str, float | None], ...]:
     from gameday.detectors.base import AlertState
 
-    expected = session.scenario.expect.alert
+    expected = session.scenario.alert
     rows = []
     for alert in session.detector.alerts():
         if not alert.summary or (alert.name != expected and alert.state is AlertState.INACTIVE):
@@ -183,7 +265,8 @@ def _alerts(session: Session, now: Instant) -> tuple[tuple[str, str, float | Non
 def _confirm(request: Request) -> None:
     from gameday.plan import describe_fault
 
-    what = f"{describe_fault(request.scenario)} in {request.instance}"
+    fault = "rehearse without a fault" if request.disarmed else describe_fault(request.scenario)
+    what = f"{fault} in {request.instance}"
     if not sys.stdin.isatty():
         raise UsageError(f"this will {what}; say --yes where nobody can be asked")
     answer = input(f"This will {what}. Go on? [y/N] ")
@@ -192,35 +275,57 @@ def _confirm(request: Request) -> None:
 
 
 def _print_plan(request: Request) -> None:
-    from gameday import faults
     from gameday.fields import format_duration
     from gameday.plan import plan
-    from gameday.runbook.parse import load_runbook
     from gameday.targets import open_target
 
     scenario = request.scenario.at_speed(request.speed)
     target = open_target(request.environment, request.instance, request.project)
-    fault = faults.build(scenario.fault, target)
-    undo = fault.prepare()
     print(f"{scenario.title}: {scenario.hypothesis}")
     if request.speed != 1:
         print(f"rehearsal at {request.speed:g} times speed")
     print(f"environment: {request.instance} (target {request.environment.target})")
-    hit = target.status()[fault.component].targets
-    print(
-        f"fault:       {fault.describe()}: {', '.join(hit) or 'matches nothing now: the environment is not up'}"
-    )
-    print(
-        f"undo:        {undo.operation} {undo.component}, by the dead-man switch at the latest after "
-        f"{format_duration(scenario.safety.ttl)}"
-    )
+    if request.environment.detector.kind == "embedded":
+        print(f"rules:       {request.environment.detector.rules}")
+    _print_faults(request, scenario, target)
     for entry in plan(scenario).phases:
         print(f"  {entry.phase.value:<10} at most {format_duration(entry.budget_s):<8} {entry.what}")
-    print(f"runbook {scenario.respond.runbook}:")
-    for step in load_runbook(request.project.runbook_file(scenario.respond.runbook)).main_path:
+    _print_runbook(request)
+    print("dry run: nothing was touched")
+
+
+def _print_faults(request: Request, scenario: Scenario, target: OwnedTarget) -> None:
+    from gameday import faults
+    from gameday.fields import format_duration
+
+    if not scenario.faults:
+        print("fault:       none: a control, in which no alert may fire")
+    status = target.status()
+    for spec in scenario.faults:
+        fault = faults.build(spec, target, scenario.safety.ttl)
+        undo = fault.prepare()
+        hit = status[spec.component].targets
+        where = ", ".join(hit) or "matches nothing now: the environment is not up"
+        print(f"fault:       {fault.describe()}: {where}")
+        print(
+            f"undo:        {undo.operation} {undo.component}, by the dead-man switch at the latest after "
+            f"{format_duration(scenario.safety.ttl)}"
+        )
+    if request.disarmed and scenario.faults:
+        print("disarmed:    the undo is recorded and the dead-man switch armed, but nothing is broken")
+
+
+def _print_runbook(request: Request) -> None:
+    from gameday.fields import format_duration
+    from gameday.runbook.parse import load_runbook
+
+    name = request.scenario.runbook
+    if name is None:
+        return
+    print(f"runbook {name}:")
+    for step in load_runbook(request.project.runbook_file(name)).main_path:
         budget = format_duration(step.budget_s / request.speed)
         print(f"  {step.section:<18} at most {budget:<8} {step.heading}: {step.describe()}")
-    print("dry run: nothing was touched")
 
 
 def stop(environment: str) -> str:

@@ -10,6 +10,6 @@ database that is locked, full or damaged must never hurt a drill.
 
 from gameday.history.model import AlertRow, DrillRow
 from gameday.history.schema import HistoryError
-from gameday.history.store import History, Rebuilt, Skipped
+from gameday.history.store import History, Rebuilt, Skipped, Tallies
 
-__all__ = ["AlertRow", "DrillRow", "History", "HistoryError", "Rebuilt", "Skipped"]
+__all__ = ["AlertRow", "DrillRow", "History", "HistoryError", "Rebuilt", "Skipped", "Tallies"]

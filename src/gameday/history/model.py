@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import DateTime, Dialect, ForeignKey, Index, String, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from gameday.coverage import AlertOutcome
 from gameday.text import one_line
 from gameday.timeline import Kind
 
@@ -80,10 +81,11 @@ class DrillRow(Base):
     speed: Mapped[float]
     mttd_s: Mapped[float | None]
     mttd_resolution_s: Mapped[float | None]
-    mttd_objective_s: Mapped[float]
+    mttd_objective_s: Mapped[float | None]
+    """None for a control, which expects no alert; so are the runbook, the expected alert and the RTO."""
     time_to_recover_s: Mapped[float | None]
     time_to_recover_resolution_s: Mapped[float | None]
-    rto_s: Mapped[float]
+    rto_s: Mapped[float | None]
     data_loss_s: Mapped[float | None]
     rpo_s: Mapped[float | None]
     restored_by: Mapped[str | None] = mapped_column(String(16))
@@ -92,8 +94,12 @@ class DrillRow(Base):
     severity: Mapped[str] = mapped_column(String(16))
     tier: Mapped[int]
     owner: Mapped[str] = mapped_column(String(2000))
-    expected_alert: Mapped[str] = mapped_column(String(255))
-    runbook: Mapped[str] = mapped_column(String(255))
+    expected_alert: Mapped[str | None] = mapped_column(String(255))
+    runbook: Mapped[str | None] = mapped_column(String(255))
+    rules: Mapped[str | None] = mapped_column(String(4096))
+    """The rules file that judged; None where the detector has rules of its own."""
+    counted: Mapped[bool]
+    """Whether it says something of alerts: its fault took effect, or it is a control, and nobody broke it off."""
     alerts: Mapped[list[AlertRow]] = relationship(order_by="AlertRow.alert", viewonly=True)
 
     @property
@@ -116,6 +122,8 @@ class AlertRow(Base):
     collateral: Mapped[bool]
     """The scenario names it as one that may fire beside the expected one."""
     fired: Mapped[bool]
+    outcome: Mapped[str] = mapped_column(String(16))
+    """One of `coverage.AlertOutcome`."""
     mttd_s: Mapped[float | None]
 
 
@@ -134,18 +142,20 @@ def drill_values(record: DrillRecord, folder: str) -> dict[str, Any]:
         "exit_code": verdict.exit_code,
         "speed": record.speed,
         **_measured("mttd", verdict.interval("mttd")),
-        "mttd_objective_s": scenario.expect.fires_within,
+        "mttd_objective_s": None if scenario.control else scenario.expected.fires_within,
         **_measured("time_to_recover", verdict.interval("time_to_recover")),
-        "rto_s": scenario.objectives.rto,
+        "rto_s": scenario.rto_s,
         "data_loss_s": verdict.data_loss_s,
-        "rpo_s": scenario.objectives.rpo,
+        "rpo_s": scenario.rpo_s,
         "restored_by": verdict.restored_by,
         "folder": one_line(folder),
         "severity": scenario.severity,
         "tier": scenario.tier,
         "owner": one_line(scenario.owner),
-        "expected_alert": scenario.expect.alert,
-        "runbook": scenario.respond.runbook,
+        "expected_alert": scenario.alert,
+        "runbook": scenario.runbook,
+        "rules": _rules(record),
+        "counted": _counted(record),
     }
 
 
@@ -153,6 +163,40 @@ def _measured(name: str, value: Measured | None) -> dict[str, float | None]:
     if value is None:
         return {f"{name}_s": None, f"{name}_resolution_s": None}
     return {f"{name}_s": value.value_s, f"{name}_resolution_s": value.resolution_s}
+
+
+def _rules(record: DrillRecord) -> str | None:
+    path = record.detector.get("rules_file")
+    return None if path is None else one_line(path, 4000)
+
+
+def _counted(record: DrillRecord) -> bool:
+    from gameday.intervals import Result  # asking for drills must not load what judging needs
+    from gameday.verdict import Outcome
+
+    verdict = record.verdict
+    if verdict.aborted or not record.complete:
+        return False
+    if record.scenario.control:
+        return verdict.outcome is not Outcome.INCONCLUSIVE
+    return any(check.name == "effective" and check.result is Result.MET for check in verdict.checks)
+
+
+def _outcome(record: DrillRecord, alert: str, fired: bool) -> AlertOutcome:
+    """What became of an alert in this drill; of the expected one, as the drill's verdict says."""
+    from gameday.intervals import Result
+
+    scenario = record.scenario
+    if alert != scenario.alert:
+        if alert in scenario.known_alerts:
+            return AlertOutcome.COLLATERAL if fired else AlertOutcome.QUIET
+        return AlertOutcome.UNEXPECTED
+    result = next((check.result for check in record.verdict.checks if check.name == "detected"), None)
+    if result is Result.MET:
+        return AlertOutcome.FIRED
+    if result is Result.MISSED:
+        return AlertOutcome.LATE if fired else AlertOutcome.MISSED
+    return AlertOutcome.UNKNOWN
 
 
 def alert_values(record: DrillRecord) -> list[dict[str, Any]]:
@@ -165,15 +209,16 @@ def alert_values(record: DrillRecord) -> list[dict[str, Any]]:
         name = one_line(event.data.get("alert"), 480)
         if fired.get(name) is None:  # the first firing after the effect counts
             fired[name] = seconds
-    expect = record.scenario.expect
-    names = dict.fromkeys((expect.alert, *expect.also, *fired))
+    scenario = record.scenario
+    names = dict.fromkeys((*scenario.known_alerts, *fired))
     return [
         {
             "drill": one_line(record.drill, 200),
             "alert": name,
-            "expected": name == expect.alert,
-            "collateral": name in expect.also,
+            "expected": name == scenario.alert,
+            "collateral": name in scenario.known_alerts and name != scenario.alert,
             "fired": name in fired,
+            "outcome": _outcome(record, name, name in fired).value,
             "mttd_s": fired.get(name),
         }
         for name in names

@@ -12,16 +12,29 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, NullPool, create_engine, event, insert, inspect, select, text
+from sqlalchemy import (
+    Connection,
+    Engine,
+    NullPool,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.schema import CreateIndex, CreateTable, DropIndex
 
 from gameday.errors import GamedayError
-from gameday.history.model import Base, SchemaRow
+from gameday.history.model import AlertRow, Base, DrillRow, SchemaRow
 from gameday.text import one_line
 
-VERSION = 1
+VERSION = 2
+_FIRST = 1
+"""Tables of this version are brought up to date where they are."""
 CONNECT_TIMEOUT_S = 5
 _ADVISORY_LOCK = 0x67616D65646179  # "gameday"
 _WRITE = "gameday_write"
@@ -63,8 +76,9 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
-def ensure_schema(engine: Engine, busy_timeout_s: float) -> None:
-    """Create the tables where they are absent.
+def ensure_schema(engine: Engine, busy_timeout_s: float) -> bool:
+    """Create the tables where they are absent, or bring them up to date. True when they were of an old version:
+    what they did not have must then be filled in from the evidence folders.
 
     Raises:
         HistoryError: the database has tables of another version.
@@ -78,11 +92,15 @@ def ensure_schema(engine: Engine, busy_timeout_s: float) -> None:
         with writing(engine).begin() as connection:
             _create(connection)
             found = VERSION
+    if found == _FIRST:
+        with writing(engine).begin() as connection:
+            return _migrate(connection)
     if found != VERSION:
         raise HistoryError(
             f"the history has tables of version {found}, this gameday uses {VERSION}; "
             "`gameday history rebuild` makes it anew from the evidence folders"
         )
+    return False
 
 
 def has_schema(engine: Engine) -> bool:
@@ -97,9 +115,45 @@ def _version(connection: Connection) -> int | None:
     return connection.scalar(select(SchemaRow.version).order_by(SchemaRow.version.desc()).limit(1))
 
 
-def _create(connection: Connection) -> None:
+def _migrate(connection: Connection) -> bool:
+    """Version 1 lacks what became of each alert, and what a control leaves open could not be empty there."""
+    _lock(connection)
+    if _version(connection) != _FIRST:
+        return False  # somebody else was first
+    old = {name: f"{name}_v1" for name in (AlertRow.__tablename__, DrillRow.__tablename__)}
+    columns = {name: [row["name"] for row in inspect(connection).get_columns(name)] for name in old}
+    for name, renamed in old.items():
+        for index in Base.metadata.tables[name].indexes:
+            connection.execute(DropIndex(index, if_exists=True))
+        connection.execute(text(f"ALTER TABLE {name} RENAME TO {renamed}"))
+    _create(connection)
+    for name, more in ((DrillRow.__tablename__, _MORE_OF_DRILLS), (AlertRow.__tablename__, _MORE_OF_ALERTS)):
+        kept = ", ".join(columns[name])
+        insertion = (
+            f"INSERT INTO {name} ({kept}, {', '.join(more)}) SELECT {kept}, {', '.join(more.values())}"
+        )
+        connection.execute(text(f"{insertion} FROM {old[name]}"))
+    for renamed in old.values():
+        connection.execute(text(f"DROP TABLE {renamed}"))
+    connection.execute(update(SchemaRow).values(version=VERSION))
+    return True
+
+
+_MORE_OF_DRILLS = {"rules": "NULL", "counted": "FALSE"}
+_MORE_OF_ALERTS = {
+    "outcome": "CASE WHEN expected THEN 'unknown' WHEN collateral AND fired THEN 'collateral' "
+    "WHEN collateral THEN 'quiet' ELSE 'unexpected' END"
+}
+"""For drills whose folder is gone; all others are indexed anew after the migration."""
+
+
+def _lock(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+
+
+def _create(connection: Connection) -> None:
+    _lock(connection)
     for table in Base.metadata.sorted_tables:
         connection.execute(CreateTable(table, if_not_exists=True))
         for index in sorted(table.indexes, key=lambda index: str(index.name)):
@@ -145,7 +199,7 @@ def is_unusable(engine: Engine) -> str | None:
         if code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             return f"damaged: {reason(error)}"
         raise
-    return f"of version {found}" if found not in (None, VERSION) else None
+    return f"of version {found}" if found not in (None, _FIRST, VERSION) else None
 
 
 def reason(error: BaseException) -> str:

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from sqlalchemy import Engine, Select, delete, insert, select
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    Select,
+    SQLColumnExpression,
+    case,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+)
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, selectinload
 
+from gameday.coverage import AlertOutcome, AlertTally, DrillTally
 from gameday.errors import GamedayError
 from gameday.history.model import AlertRow, DrillRow, alert_values, drill_values
 from gameday.history.schema import (
@@ -39,6 +52,8 @@ URL_VARIABLE = "GAMEDAY_HISTORY_URL"
 FILE_NAME = "history.sqlite"
 BUSY_TIMEOUT_S = 10.0
 _BATCH = 100
+_RUN = re.compile(r"[0-9]{8}T[0-9]{6}Z-run(-[0-9]+)?")
+"""Folders of `gameday run` with several scenarios; a drill's name ends with six hexadecimal digits."""
 
 
 class Skipped(NamedTuple):
@@ -57,6 +72,14 @@ class Rebuilt:
     skipped: tuple[Skipped, ...]
     moved_aside: Path | None = None
     why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tallies:
+    """Counts of drills that one rules file judged."""
+
+    alerts: list[AlertTally] = field(default_factory=list)
+    drills: list[DrillTally] = field(default_factory=list)
 
 
 class History:
@@ -126,11 +149,46 @@ class History:
         with self._translated("read"):
             if self._absent() or not has_schema(self._engine):
                 return ()
-            ensure_schema(self._engine, self._busy_timeout_s)
+            self._prepare()
             with Session(self._engine) as session:
                 rows = tuple(session.scalars(query.options(selectinload(DrillRow.alerts))))
                 session.expunge_all()
                 return rows
+
+    def tallies(self, environment: str) -> dict[str | None, Tallies]:
+        """For the coverage matrix: what came of alerts in drills that count, and how many drills there were, of
+        an environment and its instances, by the rules file that judged.
+
+        Raises:
+            HistoryError: not readable.
+        """
+        here = or_(DrillRow.environment == environment, DrillRow.environment.startswith(f"{environment}@"))
+        alerts = (
+            select(DrillRow.rules, DrillRow.scenario, AlertRow.alert, AlertRow.outcome, func.count())
+            .join(AlertRow, AlertRow.drill == DrillRow.drill)
+            .where(here, DrillRow.counted)
+            .group_by(DrillRow.rules, DrillRow.scenario, AlertRow.alert, AlertRow.outcome)
+            .order_by(DrillRow.scenario, AlertRow.alert, AlertRow.outcome)
+        )
+        drills = (
+            select(DrillRow.rules, DrillRow.scenario, DrillRow.runbook, func.count())
+            .add_columns(*map(_how_many, (DrillRow.counted, DrillRow.verdict == "PASS", DrillRow.speed != 1)))
+            .where(here)
+            .group_by(DrillRow.rules, DrillRow.scenario, DrillRow.runbook)
+            .order_by(DrillRow.scenario, func.max(DrillRow.started))
+        )
+        found: dict[str | None, Tallies] = {}
+        with self._translated("read"):
+            if self._absent() or not has_schema(self._engine):
+                return {}
+            self._prepare()
+            with Session(self._engine) as session:
+                for rules, *values in session.execute(drills):
+                    found.setdefault(rules, Tallies()).drills.append(DrillTally(*values))
+                for rules, scenario, alert, outcome, count in session.execute(alerts):
+                    tally = AlertTally(scenario, alert, AlertOutcome(outcome), count)
+                    found.setdefault(rules, Tallies()).alerts.append(tally)
+        return found
 
     def folder(self, row: DrillRow) -> Path:
         """Where the evidence of a drill lies; it may have been deleted since."""
@@ -149,10 +207,7 @@ class History:
             folders = _candidates((reports or self._reports).absolute())
             moved, why = self._move_unusable_aside()
             skipped: list[Skipped] = []
-            records = _loaded(folders, skipped)
-            # in batches: the write lock is not held while folders are read
-            while batch := list(islice(records, _BATCH)):
-                self._store(batch)
+            self._index(folders, skipped)
         return Rebuilt(len(folders), len(folders) - len(skipped), tuple(skipped), moved, why)
 
     def close(self) -> None:
@@ -165,10 +220,21 @@ class History:
         self.close()
 
     def _store(self, records: Sequence[DrillRecord]) -> None:
-        ensure_schema(self._engine, self._busy_timeout_s)
+        self._prepare()
         with Session(writing(self._engine)) as session, session.begin():
             for record in records:
                 self._upsert(session, record)
+
+    def _prepare(self) -> None:
+        """Tables of this version. What an older one did not keep is read from the evidence folders, once."""
+        if ensure_schema(self._engine, self._busy_timeout_s):
+            self._index(_candidates(self._reports), [])
+
+    def _index(self, folders: Sequence[Path], skipped: list[Skipped]) -> None:
+        records = _loaded(folders, skipped)
+        # in batches: the write lock is not held while folders are read
+        while batch := list(islice(records, _BATCH)):
+            self._store(batch)
 
     def _upsert(self, session: Session, record: DrillRecord) -> None:
         """The drill's row first: it takes the lock, so that two writers of one drill follow each other."""
@@ -232,6 +298,10 @@ class History:
             ) from error
 
 
+def _how_many(condition: SQLColumnExpression[bool]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+
 def _filtered(
     scenario: str | None, environment: str | None, verdict: str | None, since: datetime | None
 ) -> Select[DrillRow]:
@@ -248,10 +318,14 @@ def _filtered(
 
 
 def _candidates(reports: Path) -> list[Path]:
-    """Evidence folders by name; none where no drill ever ran."""
+    """Evidence folders by name, without the summaries of runs; none where no drill ever ran."""
     if not reports.exists():
         return []
-    return sorted(path for path in reports.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(
+        path
+        for path in reports.iterdir()
+        if path.is_dir() and not path.name.startswith(".") and not _RUN.fullmatch(path.name)
+    )
 
 
 def _loaded(folders: Sequence[Path], skipped: list[Skipped]) -> Iterator[DrillRecord]:
