@@ -10,27 +10,42 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 from gameday import faults
 from gameday.clock import Instant
 from gameday.environment import Environment
-from gameday.errors import GamedayError
+from gameday.errors import GamedayError, RunbookError
+from gameday.fault_spec import AnyFault
 from gameday.fields import parse
-from gameday.link import Link, LocalLink, RemoteLink
+from gameday.link import Link, LinkError, LocalLink, RemoteLink
+from gameday.operations import TargetOperations
 from gameday.project import Project
-from gameday.runbook.execute import Manual, NoManual, StepEvent, execute
+from gameday.runbook.execute import StepEvent, execute
 from gameday.runbook.model import Runbook
 from gameday.runbook.parse import load_runbook
+from gameday.safeguard import operator_resets
 from gameday.scenario import Scenario
 from gameday.targets import open_target
-from gameday.targets.base import Execution, Target
+from gameday.targets.base import OwnedTarget
 
 CHAOS_TOOLKIT_EXIT = 20
 """The exit code by which chaoslib tells an end with rollbacks from one without (its module `exit`)."""
 
-__all__ = ["account", "detect", "effective", "holds", "inject", "preflight", "recover", "respond", "undo"]
+__all__ = [
+    "account",
+    "detect",
+    "effective",
+    "holds",
+    "inject",
+    "preflight",
+    "recover",
+    "respond",
+    "undo",
+    "watch",
+]
 
 
 @dataclass(slots=True)
@@ -40,8 +55,9 @@ class _Drill:
     link: Link
     project: Project
     scenario: Scenario
-    target: Target
+    target: OwnedTarget
     speed: float
+    disarmed: bool
 
     @classmethod
     def join(cls, configuration: Mapping[str, Any]) -> _Drill:
@@ -50,9 +66,8 @@ class _Drill:
         project = Project(Path(known["project"]))
         environment = parse(Environment, known["environment"])
         scenario = parse(Scenario, known["scenario"])
-        return cls(
-            link, project, scenario, open_target(environment, known["instance"], project), known["speed"]
-        )
+        target = open_target(environment, known["instance"], project)
+        return cls(link, project, scenario, target, known["speed"], known["disarmed"])
 
 
 _drill: _Drill | None = None
@@ -143,28 +158,73 @@ def preflight(configuration: Mapping[str, Any] | None = None) -> str:
 
 
 def inject(configuration: Mapping[str, Any] | None = None) -> str:
-    """Record the undo, arm the dead-man switch, then break the component."""
+    """Record the undo, arm the dead-man switch, then break what the scenario breaks; what must be in force
+    meanwhile first, and proven."""
     drill = _join(configuration)
-    fault = faults.build(drill.scenario.fault, drill.target)
-    _call(drill, "arm", undo=fault.prepare().to_json())
-    _call(drill, "injecting", fault=fault.describe(), at=Instant.now().to_json())
-    begun = Instant.now()
-    try:
-        detail = fault.apply()
-    except GamedayError as error:
-        _leave(drill)
-        _end(f"{fault.describe()}: {error}")
+    scenario = drill.scenario
+    _call(drill, "arm", undos=[undo.to_json() for undo in operator_resets(drill.target.environment)])
+    if scenario.during is not None:
+        breaking = _Breaking.prepare(drill, scenario.during.fault)
+        _call(drill, "during_injecting", fault=breaking.described)
+        detail, _ = breaking.apply()
+        _call(drill, "during_injected", detail=detail)
+        _gate(drill, "during_effective", "what must be in force before the fault had no effect")
+    breaking = _Breaking.prepare(drill, scenario.fault)
+    _call(drill, "injecting", fault=breaking.described, at=Instant.now().to_json())
+    detail, begun = breaking.apply()
     _call(drill, "injected", detail=detail, begun=begun.to_json(), at=Instant.now().to_json())
     return detail
 
 
+@dataclass(frozen=True, slots=True)
+class _Breaking:
+    """Faults that strike together, each undo of which is on disk."""
+
+    drill: _Drill
+    parts: tuple[faults.Fault, ...]
+
+    @classmethod
+    def prepare(cls, drill: _Drill, wanted: Sequence[AnyFault]) -> _Breaking:
+        ttl_s = drill.scenario.safety.ttl / drill.speed
+        parts = tuple(faults.build(fault, drill.target, ttl_s) for fault in wanted)
+        _call(drill, "arm", undos=[part.prepare().to_json() for part in parts])
+        return cls(drill, parts)
+
+    @property
+    def described(self) -> str:
+        return "; ".join(part.describe() for part in self.parts)
+
+    def apply(self) -> tuple[str, Instant]:
+        """What was done, and the instant before it."""
+        begun = Instant.now()
+        if self.drill.disarmed:
+            return "disarmed: the fault was not applied", begun
+        done = []
+        for part in self.parts:
+            try:
+                done.append(part.apply())
+            except GamedayError as error:
+                _leave(self.drill)
+                _end(f"{part.describe()}: {error}")
+        return "; ".join(done), begun
+
+
 def effective(configuration: Mapping[str, Any] | None = None) -> bool:
     """The proof that the fault took effect; without it nothing that follows means anything."""
-    drill = _join(configuration)
-    if not _call(drill, "effective"):
+    return _gate(_join(configuration), "effective", "the fault had no effect")
+
+
+def _gate(drill: _Drill, phase: str, otherwise: str) -> bool:
+    """Go on only when that phase says yes."""
+    if not _call(drill, phase):
         _leave(drill)
-        _end("the fault had no effect")
+        _end(otherwise)
     return True
+
+
+def watch(configuration: Mapping[str, Any] | None = None) -> str:
+    """A control: watch that no alert fires. `quiet`, `fired` or `unknown`."""
+    return str(_call(_join(configuration), "watch"))
 
 
 def detect(configuration: Mapping[str, Any] | None = None) -> str:
@@ -177,15 +237,15 @@ def respond(configuration: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Execute the runbook, step by step."""
     drill = _join(configuration)
     try:
-        runbook = load_runbook(drill.project.runbook_file(drill.scenario.respond.runbook))
+        runbook = load_runbook(drill.project.runbook_file(str(drill.scenario.runbook)))
     except GamedayError as error:
         _leave(drill)
         _end(str(error))
     _call(drill, "responding", runbook=runbook.name, title=runbook.title)
     outcome = execute(
         runbook,
-        operations=_Operations(drill),
-        manual=_manual(),
+        operations=TargetOperations(drill.target, partial(_wait_for_probe, drill)),
+        manual=_Questions(drill),
         on_event=lambda event: _report(drill, runbook, event),
         stop=lambda: False,
         speed=drill.speed,
@@ -219,55 +279,38 @@ def undo(configuration: Mapping[str, Any] | None = None) -> bool:
 # --- what a runbook does ----------------------------------------------------------------------------------
 
 
-def _manual() -> Manual:
-    return NoManual()
+@dataclass(frozen=True, slots=True)
+class _Questions:
+    """The questions of a runbook, put to whoever answers in the drill's own process."""
+
+    drill: _Drill
+
+    def can_answer(self, heading: str) -> bool:  # noqa: ARG002
+        return True  # preflight has looked at that
+
+    def ask(self, heading: str, question: str, timeout_s: float) -> str | None:
+        try:
+            answer = self.drill.link.call("ask", heading=heading, question=question, timeout_s=timeout_s)
+        except LinkError as error:
+            raise RunbookError(str(error)) from error
+        return None if answer is None else str(answer)
+
+    def cancel(self) -> None:
+        return
 
 
 def _report(drill: _Drill, runbook: Runbook, event: StepEvent) -> None:
     step = runbook.step(event.heading)
     acts = step is not None and step.may_change
     data = {"heading": event.heading, "section": event.section, "budget_s": event.budget_s, "acts": acts}
+    if step is not None and step.mitigation is not None:
+        data["mitigation"] = step.mitigation
     if event.record is None:
         _call(drill, "step_started", at=event.at.to_json(), action=event.action, **data)
     else:
         _call(drill, "step_ended", at=event.at.to_json(), **{**event.record.to_json(), **data})
 
 
-@dataclass(frozen=True, slots=True)
-class _Operations:
-    """The verbs of a runbook, carried out on the drill's target."""
-
-    drill: _Drill
-
-    def perform(self, operation: str, component: str, arguments: Mapping[str, Any], timeout_s: float) -> str:
-        target = self.drill.target
-        match operation:
-            case "start":
-                return target.start(component, timeout_s)
-            case "stop":
-                return target.stop(component, timeout_s)
-            case "restart":
-                return f"{target.stop(component, timeout_s)}; {target.start(component, timeout_s)}"
-            case "kill":
-                return target.kill(component, str(arguments["signal"]), timeout_s)
-            case "pause":
-                return target.pause(component, timeout_s)
-            case "resume":
-                return target.resume(component, timeout_s)
-            case "restore":
-                return target.restore(component, str(arguments["to"]), timeout_s)
-            case "status":
-                found = target.status()[component]
-                targets = f": {', '.join(found.targets)}" if found.targets else ""
-                return f"{component} is {found.running.value} at {found.address}{targets}"
-            case "logs":
-                return target.logs(component, int(arguments["lines"]), timeout_s)
-            case _:
-                raise GamedayError(f"{operation} {component}: this version cannot do that")
-
-    def run(self, component: str, argv: Sequence[str], timeout_s: float) -> Execution:
-        return self.drill.target.execute(component, argv, timeout_s)
-
-    def wait_for_probe(self, probe: str, within_s: float) -> tuple[bool, str]:
-        met, detail = _call(self.drill, "wait_for_probe", probe=probe, within_s=within_s)
-        return bool(met), str(detail)
+def _wait_for_probe(drill: _Drill, probe: str, within_s: float, steady_s: float) -> tuple[bool, str]:
+    met, detail = _call(drill, "wait_for_probe", probe=probe, within_s=within_s, steady_s=steady_s)
+    return bool(met), str(detail)

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from gameday.clock import Instant
+from gameday.detectors.rules import load_rules
 from gameday.enginehost import EngineProcess
 from gameday.environment import Environment, load_instance
 from gameday.errors import UsageError
@@ -28,6 +29,7 @@ from gameday.link import serve
 from gameday.plan import GRACE_S
 from gameday.preflight import check_names
 from gameday.project import Project
+from gameday.runbook.manual import Manual, NoManual
 from gameday.scenario import Scenario, load_scenario
 from gameday.session import Session
 from gameday.strays import end_strays
@@ -48,12 +50,25 @@ class Request:
     environment: Environment
     instance: str
     speed: float
+    disarmed: bool = False
+    """Everything is done but the fault itself: what the drill says then, it must not say of the fault."""
+    manual: Manual = field(default_factory=NoManual)
+    """Who answers the questions of the runbook."""
 
     @classmethod
     def load(
-        cls, project: Project, scenario: str, environment: str | None = None, speed: float = 1.0
+        cls,
+        project: Project,
+        scenario: str,
+        environment: str | None = None,
+        speed: float = 1.0,
+        *,
+        rules: Path | None = None,
+        disarmed: bool = False,
     ) -> Request:
         """Read the files and check that they fit together; nothing is contacted.
+
+        `rules` is another rules file in place of the detector's, to learn what it would have said.
 
         Raises:
             InvalidFile, UsageError: what is wrong, and what would be right.
@@ -67,7 +82,23 @@ class Request:
             raise UsageError(
                 f"speed {speed:g}: only the embedded detector can run faster; {where.detector.kind} keeps its own time"
             )
-        return cls(project, loaded, where, instance, speed)
+        if rules is not None:
+            where = _with_rules(where, project, rules)
+        return cls(project, loaded, where, instance, speed, disarmed)
+
+
+def _with_rules(environment: Environment, project: Project, rules: Path) -> Environment:
+    """The environment with another rules file; its path is kept relative to the project where it lies in it."""
+    detector = environment.detector
+    if detector.kind != "embedded":
+        raise UsageError(
+            f"--rules {rules}: environment {environment.environment} has the detector {detector.kind}, "
+            "whose rules are not gameday's to choose; only an embedded detector can be given others"
+        )
+    load_rules(rules)  # an unreadable file is told now, not when everything is up
+    path, root = rules.resolve(), project.root.resolve()
+    name = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+    return environment.model_copy(update={"detector": detector.model_copy(update={"rules": name})})
 
 
 class View(Protocol):
@@ -91,8 +122,10 @@ async def conduct(request: Request, engine: EngineProcess, view: View) -> Path:
         request.instance,
         request.scenario,
         speed=request.speed,
+        disarmed=request.disarmed,
         on_event=view.event,
     )
+    session.manual = request.manual
     async with session:
         with _signals(session, engine):
             ticking = asyncio.create_task(_tick(session, engine, view))
@@ -118,21 +151,27 @@ async def _serve(session: Session, engine: EngineProcess) -> None:
 
 
 class _signals:  # noqa: N801 - reads as a context, like contextlib's
-    """Ctrl-C, SIGTERM and SIGHUP end the drill: the engine at once, then the undo, which none can interrupt."""
+    """Ctrl-C, SIGTERM and SIGHUP end the drill: the engine at once, then the undo, which none can interrupt.
+
+    Afterwards they mean again what they meant to whoever asked for the drill.
+    """
 
     def __init__(self, session: Session, engine: EngineProcess) -> None:
         self._session = session
         self._engine = engine
+        self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> None:
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
+            self._before[number] = signal.getsignal(number)
             loop.add_signal_handler(number, self._stop, signal.Signals(number).name)
 
     def __exit__(self, *_: object) -> None:
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
             loop.remove_signal_handler(number)
+            signal.signal(number, self._before[number])
 
     def _stop(self, name: str) -> None:
         self._session.abort(f"{name} received")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -20,6 +21,7 @@ from gameday.fields import (
     Model,
     Name,
     PositiveDuration,
+    Size,
     Text,
     shown,
     validate,
@@ -43,6 +45,13 @@ def _setting(value: object) -> object:
     raise ValueError(f"expected text, a whole number, or true or false, found {shown(value)}")
 
 
+def _number(value: object) -> object:
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    raise ValueError(f"{shown(value)} is not a number")
+
+
+Number = Annotated[float, BeforeValidator(_number)]
 Port = Annotated[Annotated[int, Field(ge=1, le=65535)] | Literal["auto"], BeforeValidator(_port)]
 Setting = Annotated[str | int | bool, BeforeValidator(_setting)]
 
@@ -59,7 +68,20 @@ class Ready(Model):
     """A component that is not ready by then has failed to start."""
 
 
+class Operator(Model):
+    """How an operator's requests reach a component."""
+
+    headers: dict[str, str] = {}
+    """Sent with each. `${secret:NAME}` is made by chance for each instance; `${env:NAME}` is read from the
+    environment. Neither is ever written to evidence."""
+    reset: str | None = Field(default=None, pattern=REQUEST_PATTERN)
+    """The request that takes back what operators can switch: asked at the end of every drill."""
+
+
 class _ProcessComponent(Model):
+    switch: str | None = Field(default=None, pattern=PATH_PATTERN)
+    """For components made for drills: the path where PUT brings a fault into force and DELETE ends it."""
+    operator: Operator = Operator()
     tier: int | None = Field(default=None, ge=1, le=4)
     """Service tier, 1 (critical) to 4."""
     port: Port = "auto"
@@ -106,6 +128,21 @@ class ValkeyComponent(_ProcessComponent):
     valkey: ValkeySettings
 
 
+class Version(Model):
+    """Another version of a program: what is different in it."""
+
+    command: tuple[Text, ...] | None = Field(default=None, min_length=1)
+    env: dict[str, str] = {}
+
+
+class Disk(Model):
+    """A bounded disk for one component: a small file system where one may be mounted, else a quota."""
+
+    size: Annotated[Size, Field(ge=2**20, le=2**30)]
+    disposable: tuple[Text, ...] = ()
+    """Patterns of file names in it that may be deleted when space runs out, such as `*.log.*`."""
+
+
 class CommandComponent(_ProcessComponent):
     """Any program that listens on one port."""
 
@@ -115,7 +152,12 @@ class CommandComponent(_ProcessComponent):
     directory: Text = "."
     """Working folder, relative to the project."""
     env: dict[str, str] = {}
-    """Environment variables. `${port}` is its own port, `${database.url}` another component's address."""
+    """Environment variables. `${port}` is its own port, `${database.url}` another component's address, `${disk}`
+    and `${disk.quota}` its disk's folder and quota in bytes (0: the file system is the limit), `${secret:NAME}` a
+    secret made by chance for each instance."""
+    versions: dict[Name, Version] = {}
+    """Versions that a drill can roll out beside the one above."""
+    disk: Disk | None = None
 
 
 ProcessComponent = PostgresqlComponent | ValkeyComponent | CommandComponent
@@ -186,6 +228,8 @@ class SqlProbe(_Probe):
 
     verb: ClassVar[str] = "sql"
     sql: Text
+    new_connection: bool = False
+    """Ask over a new connection each time: a kept one does not notice that no more are to be had."""
 
 
 class TcpProbe(_Probe):
@@ -198,6 +242,21 @@ class TcpProbe(_Probe):
     """Text that the answer must contain."""
 
 
+class MetricProbe(_Probe):
+    """A series of a component's metrics page; absent, it does not hold."""
+
+    verb: ClassVar[str] = "metric"
+    metric: Text
+    """The series' name. Of several that match, the sum."""
+    labels: dict[str, str] = {}
+    """Labels that it must have; a value is a regular expression for the whole value, as in PromQL's `=~`."""
+    path: str = Field(default="/metrics", pattern=PATH_PATTERN)
+    over: PositiveDuration | None = None
+    """Look at its increase a second over this time instead of its value."""
+    at_least: Number | None = None
+    at_most: Number | None = None
+
+
 class StateProbe(_Probe):
     """Whether a component of the target `fake` is in a state."""
 
@@ -205,12 +264,13 @@ class StateProbe(_Probe):
     state: Literal["up", "down", "paused"]
 
 
-AnyProbe = HttpProbe | SqlProbe | TcpProbe | StateProbe
-_PROBE = ByVerb(HttpProbe, SqlProbe, TcpProbe, StateProbe)
+AnyProbe = HttpProbe | SqlProbe | TcpProbe | MetricProbe | StateProbe
+_PROBE = ByVerb(HttpProbe, SqlProbe, TcpProbe, MetricProbe, StateProbe)
 Probe = Annotated[
     Annotated[HttpProbe, Tag("HttpProbe")]
     | Annotated[SqlProbe, Tag("SqlProbe")]
     | Annotated[TcpProbe, Tag("TcpProbe")]
+    | Annotated[MetricProbe, Tag("MetricProbe")]
     | Annotated[StateProbe, Tag("StateProbe")],
     _PROBE.discriminator,
     _PROBE.exactly_one,
@@ -293,6 +353,13 @@ class FakeDetector(Model):
 DetectorSettings = Annotated[EmbeddedDetector | FakeDetector, Field(discriminator="kind")]
 
 
+class Link(Model):
+    """A network path between two components that can be cut, slowed or narrowed."""
+
+    client: Name
+    server: Name
+
+
 class Environment(Model):
     """One environment file."""
 
@@ -301,6 +368,8 @@ class Environment(Model):
     target: Literal["process", "fake"]
     description: str = ""
     components: dict[Name, Component] = Field(min_length=1)
+    links: tuple[Link, ...] = Field(default=(), max_length=100)
+    """Paths on which network faults are possible: the client reaches the server through the fault proxy."""
     probes: dict[Name, Probe] = Field(min_length=1)
     detector: DetectorSettings
     canary: Canary | None = None

@@ -7,6 +7,7 @@ Activities carry as arguments only what tells one from another, so that nothing 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from gameday.plan import describe_fault, plan
@@ -38,17 +39,28 @@ def compile_experiment(scenario: Scenario, environment: str = DEFAULT_ENVIRONMEN
                 for name in scenario.steady_state
             ],
         },
-        "method": [
-            _activity("action", f"preflight: {steps[Phase.PREFLIGHT]}", "preflight"),
-            _activity("action", f"inject: {describe_fault(scenario)}", "inject"),
-            _activity("probe", f"effect: {scenario.impact.probe} fails", "effective"),
+        "method": _method(scenario, steps),
+        "rollbacks": [_activity("action", f"undo: {steps[Phase.UNDO]}", "undo")],
+    }
+
+
+def _method(scenario: Scenario, steps: Mapping[Phase, str]) -> list[dict[str, Any]]:
+    strike = [
+        _activity("action", f"inject: {describe_fault(scenario)}", "inject"),
+        _activity("probe", f"effect: {scenario.impact.probe if scenario.impact else ''} fails", "effective"),
+    ]
+    if scenario.control:
+        after = [_activity("probe", f"watch: {steps[Phase.DETECT]}", "watch")]
+        strike = strike if scenario.fault else []
+    else:
+        after = [
             _activity("probe", f"detect: {steps[Phase.DETECT]}", "detect"),
             _activity("action", f"respond: {steps[Phase.RESPOND]}", "respond"),
             _activity("probe", f"recover: {steps[Phase.RECOVER]}", "recover"),
             _activity("probe", f"account: {steps[Phase.ACCOUNT]}", "account"),
-        ],
-        "rollbacks": [_activity("action", f"undo: {steps[Phase.UNDO]}", "undo")],
-    }
+        ]
+    first = _activity("action", f"preflight: {steps[Phase.PREFLIGHT]}", "preflight")
+    return [first, *strike, *after]
 
 
 def scenario_document(scenario: Scenario) -> dict[str, Any]:

@@ -101,9 +101,39 @@ _DURATION_SCHEMA = {
     "description": "A duration: a number with a unit (ms, s, m, h, d, w).",
 }
 
+_SIZE = re.compile(r"([0-9]+)(B|kB|MB|GB|KiB|MiB|GiB)")
+_SIZE_UNITS = {
+    "B": 1,
+    "kB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
+}
+_SIZE_SCHEMA = {
+    "anyOf": [{"type": "integer"}, {"type": "string", "pattern": "^[0-9]+(B|kB|MB|GB|KiB|MiB|GiB)$"}],
+    "examples": ["64MiB", 65536],
+    "description": "Bytes: a whole number, or one with a unit (B, kB, MB, GB, KiB, MiB, GiB).",
+}
+
+
+def parse_size(value: object) -> int:
+    """Bytes of `64MiB`, `2GB` or a whole number."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(
+            f"{shown(value)} is not a size; expected bytes, or a number with a unit such as 64MiB"
+        )
+    return int(match.group(1)) * _SIZE_UNITS[match.group(2)]
+
+
 _AS_TEXT = PlainSerializer(exact_duration, return_type=str, when_used="json")
 Duration = Annotated[float, BeforeValidator(parse_duration_s), WithJsonSchema(_DURATION_SCHEMA), _AS_TEXT]
 PositiveDuration = Annotated[float, BeforeValidator(_positive), WithJsonSchema(_DURATION_SCHEMA), _AS_TEXT]
+Size = Annotated[int, BeforeValidator(parse_size), WithJsonSchema(_SIZE_SCHEMA)]
 Name = Annotated[str, Field(pattern=NAME_PATTERN, description="Lower-case letters, digits and hyphens.")]
 AlertName = Annotated[str, Field(pattern=ALERT_PATTERN)]
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
@@ -218,7 +248,8 @@ def _present(value: Any, loc: Location) -> Location:
     result: list[str | int] = []
     for position, part in enumerate(loc):
         last = position == len(loc) - 1
-        if isinstance(value, dict) and (part in value or (last and part != "[key]")):
+        named = isinstance(part, str)  # an index into one mapping that may also be a list of them is none
+        if isinstance(value, dict) and (part in value or (last and named and part != "[key]")):
             result.append(part)
             value = value.get(part)
         elif isinstance(value, list) and isinstance(part, int) and part < len(value):

@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from gameday.environment import Environment
 
 _BELONGS: dict[str, dict[str, tuple[str, ...]]] = {
-    "process": {"components": ("postgresql", "valkey", "command"), "probes": ("http", "sql", "tcp")},
+    "process": {
+        "components": ("postgresql", "valkey", "command"),
+        "probes": ("http", "sql", "tcp", "metric"),
+    },
     "fake": {"components": ("fake",), "probes": ("state",)},
 }
 _DETECTS = {"process": "embedded", "fake": "fake"}
-_ANSWERS = {"http": "command", "sql": "postgresql"}
+_ANSWERS = {"http": "command", "sql": "postgresql", "metric": "command"}
 """Which component answers a probe; any component answers the others."""
 
 
@@ -54,6 +57,9 @@ def _named(environment: Environment) -> Iterator[tuple[Location, str]]:
     """Every field that names a component, and which."""
     for location, _, component in _asked(environment):
         yield location, component
+    for index, link in enumerate(environment.links):
+        yield ("links", index, "client"), link.client
+        yield ("links", index, "server"), link.server
     if environment.detector.kind == "fake":
         yield ("detector", "watches"), environment.detector.watches
     else:

@@ -36,8 +36,8 @@ class Measured:
         return Result.MISSED if self.low_s > objective_s else Result.UNKNOWN
 
 
-def intervals(timeline: Timeline, alert: str) -> dict[str, Measured]:
-    """Intervals of a drill by name, as far as their ends were seen."""
+def intervals(timeline: Timeline, alert: str | None) -> dict[str, Measured]:
+    """Intervals of a drill by name, as far as their ends were seen; a control, without an alert, has only one."""
     ends = {
         "injecting": timeline.first(Kind.FAULT_INJECTING),
         "effective": timeline.first(Kind.FAULT_EFFECTIVE),
@@ -47,6 +47,7 @@ def intervals(timeline: Timeline, alert: str) -> dict[str, Measured]:
         "first_step": timeline.first(Kind.STEP_STARTED),
         "last_step": timeline.last(Kind.STEP_ENDED),
         "recovered": _recovery(timeline),
+        "may_resolve": _may_resolve(timeline),
         "resolved": _resolved(timeline, alert),
     }
     wanted = {
@@ -57,7 +58,7 @@ def intervals(timeline: Timeline, alert: str) -> dict[str, Measured]:
         "time_to_respond": ("firing", "first_step"),
         "time_of_runbook": ("first_step", "last_step"),
         "time_to_recover": ("effective", "recovered"),
-        "time_to_resolve": ("recovered", "resolved"),
+        "time_to_resolve": ("may_resolve", "resolved"),
     }
     measured = {name: _between(ends[first], ends[last]) for name, (first, last) in wanted.items()}
     return {name: value for name, value in measured.items() if value is not None}
@@ -73,7 +74,7 @@ def _between(first: Event | None, last: Event | None) -> Measured | None:
     )
 
 
-def alert_event(timeline: Timeline, kind: Kind, alert: str) -> Event | None:
+def alert_event(timeline: Timeline, kind: Kind, alert: str | None) -> Event | None:
     injecting = timeline.first(Kind.FAULT_INJECTING)
     return timeline.first(
         kind, lambda event: event.data["alert"] == alert and (injecting is None or injecting.at <= event.at)
@@ -86,11 +87,19 @@ def _recovery(timeline: Timeline) -> Event | None:
     return timeline.first(Kind.SERVICE_RECOVERED, lambda event: undo is None or event.at < undo.at)
 
 
-def _resolved(timeline: Timeline, alert: str) -> Event | None:
-    recovered = _recovery(timeline)
+def _may_resolve(timeline: Timeline) -> Event | None:
+    """From when the alert had no more reason: the recovery, or the undo where the cause was out of reach."""
+    ended = timeline.last(Kind.RESOLVE_ENDED)
+    if ended is not None and ended.data.get("after") == "undo":
+        return timeline.last(Kind.LEFTOVERS_CHECKED)
+    return _recovery(timeline)
+
+
+def _resolved(timeline: Timeline, alert: str | None) -> Event | None:
+    since = _may_resolve(timeline)
     return timeline.last(
         Kind.ALERT_RESOLVED,
-        lambda event: event.data["alert"] == alert and recovered is not None and recovered.at <= event.at,
+        lambda event: event.data["alert"] == alert and since is not None and since.at <= event.at,
     )
 
 
@@ -110,15 +119,25 @@ def restored_by(timeline: Timeline) -> str | None:
 
 def restoring_step(timeline: Timeline) -> str | None:
     """Heading of the last acting step that had begun when the service came back."""
+    step = _restoring(timeline)
+    return None if step is None else str(step.data["heading"])
+
+
+def restoring_mitigation(timeline: Timeline) -> str | None:
+    """What kind of mitigation that step was, where the runbook says it: `rollback`, `failover`, …"""
+    step = _restoring(timeline)
+    return None if step is None else step.data.get("mitigation")
+
+
+def _restoring(timeline: Timeline) -> Event | None:
     recovered = _recovery(timeline)
     if recovered is None:
         return None
-    step = timeline.last(Kind.STEP_STARTED, lambda event: event.data["acts"] and event.at <= recovered.at)
-    return None if step is None else str(step.data["heading"])
+    return timeline.last(Kind.STEP_STARTED, lambda event: event.data["acts"] and event.at <= recovered.at)
 
 
 def unexpected_alerts(timeline: Timeline, scenario: Scenario) -> tuple[str, ...]:
     """Alerts that fired and that the scenario neither expects nor names as collateral."""
-    known = {scenario.expect.alert, *scenario.expect.also}
+    known = scenario.known_alerts
     fired = (event.data["alert"] for event in timeline.all(Kind.ALERT_FIRING))
     return tuple(dict.fromkeys(name for name in fired if name not in known))

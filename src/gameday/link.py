@@ -36,9 +36,14 @@ METHODS = frozenset(
         "step_started",
         "step_ended",
         "wait_for_probe",
+        "ask",
         "responded",
         "recover",
         "account",
+        "during_injecting",
+        "during_injected",
+        "during_effective",
+        "watch",
         "undo",
         "ended",
     }
@@ -80,6 +85,7 @@ def context(session: Session) -> dict[str, Any]:
         "instance": session.instance,
         "scenario": scenario_document(session.as_written),
         "speed": session.speed,
+        "disarmed": session.disarmed,
         "evidence": str(session.evidence.folder),
     }
 

@@ -8,17 +8,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
 
 from gameday.canary import CanaryWriter
 from gameday.clock import Instant
 from gameday.detectors import open_detector
+from gameday.detectors.advice import Survey, advise
 from gameday.detectors.base import Alert, AlertState, Health, Transition
 from gameday.environment import Environment
-from gameday.errors import Aborted, DetectorError, UsageError
+from gameday.errors import Aborted, DetectorError, GamedayError, UsageError
 from gameday.evidence import Evidence
 from gameday.plan import plan
 from gameday.probes import Answer, Sampler
 from gameday.project import Project
+from gameday.runbook.parse import load_runbook
 from gameday.scenario import Scenario
 from gameday.targets import open_target
 from gameday.timeline import Event, Kind, Phase, TimelineWriter
@@ -45,6 +49,7 @@ class Observation:
         scenario: Scenario,
         *,
         speed: float = 1.0,
+        disarmed: bool = False,
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
         if environment.drills != "allowed":
@@ -57,7 +62,9 @@ class Observation:
         self.scenario = scenario.at_speed(speed)
         self.plan = plan(self.scenario)
         self.speed = speed
+        self.disarmed = disarmed
         self.target = open_target(environment, instance, project)
+        self.probes = self._sampled()
         self.evidence: Evidence
         self.timeline: TimelineWriter
         self.watchers: Watchers
@@ -81,10 +88,19 @@ class Observation:
             on_health=self._on_health,
         )
 
+    def _sampled(self) -> tuple[str, ...]:
+        """Probes of the scenario and of its runbook's checks. A runbook that cannot be read is refused later."""
+        names = list(self.scenario.probes)
+        if self.scenario.runbook is not None:
+            with suppress(GamedayError):
+                runbook = load_runbook(self.project.runbook_file(self.scenario.runbook))
+                names += [step.check.probe for step in runbook.steps if step.check is not None]
+        return tuple(dict.fromkeys(name for name in names if name in self.environment.probes))
+
     async def _start_watching(self) -> None:
         addresses = {name: self.target.address(name) for name in self.environment.components}
         prefix = f"gameday-{self.evidence.drill.rsplit('-', 1)[-1]}-"
-        for name in self.scenario.probes:
+        for name in self.probes:
             probe = self.environment.probes[name]
             on_answer = self._answer_sink(name)
             self._samplers.append(Sampler(name, probe, addresses[probe.component], prefix, on_answer))
@@ -121,7 +137,9 @@ class Observation:
             return  # a rule fires when any of its instances does; the rule is what a drill expects
         kind = _ALERT_KINDS.get((transition.state_from, transition.state_to))
         if kind is not None:
-            known = (self.scenario.expect.alert, *self.scenario.expect.also)
+            known = self.scenario.known_alerts
+            if kind is Kind.ALERT_FIRING:
+                self._tell_rule(transition.alert)
             self.timeline.record(
                 kind,
                 at=transition.at,
@@ -131,6 +149,22 @@ class Observation:
             )
         self._changed.set()
 
+    def _tell_rule(self, alert: str) -> None:
+        """Put a rule into the timeline, with what it cannot see or sees wrongly: the verdict explains by it."""
+        timeline = self.timeline.timeline
+        if timeline.first(Kind.ALERT_RULE, lambda event: event.data["alert"] == alert) is not None:
+            return
+        rules = self.detector.rules()
+        rule = next((rule for rule in rules if rule.name == alert), None)
+        if rule is None:
+            return
+        with suppress(UsageError):  # an expression that is none: the detector says so itself
+            known = advise(rule, among=Survey.of(rules), speed=self.speed)
+            advice = [asdict(part) for part in known if part.level == "error"]
+            self.timeline.record(
+                Kind.ALERT_RULE, alert=alert, expr=rule.expr, for_s=rule.for_s, advice=advice
+            )
+
     def _on_health(self, health: Health) -> None:
         if not self.finished:
             self.timeline.record(Kind.DETECTOR_HEALTH, ok=health.ok, detail=health.detail)
@@ -138,21 +172,22 @@ class Observation:
 
     def _look_for_recovery(self) -> None:
         """The service is back at the start of the first window, after the effect, in which all probes hold."""
-        if self._effective is None or self._recovered is not None or self.finished:
+        recovered = self.scenario.recovered
+        if recovered is None or self._effective is None or self._recovered is not None or self.finished:
             return
         if self.timeline.phase in (Phase.UNDO, Phase.JUDGE):
             return  # the undo never counts as recovery
-        probes = self.scenario.recovered.probes
+        probes = recovered.probes
         since = self.watchers.holding(probes)
         if since is None or since.at <= self._effective.at:
             return
-        if self.watchers.held_for_s(probes) >= self.scenario.recovered.stable_for:
+        if self.watchers.held_for_s(probes) >= recovered.stable_for:
             self._recovered = self.timeline.record(
                 Kind.SERVICE_RECOVERED,
                 at=since.at,
                 resolution_s=since.resolution_s,
                 probes=list(probes),
-                stable_for_s=self.scenario.recovered.stable_for,
+                stable_for_s=recovered.stable_for,
             )
 
     # --- waiting -------------------------------------------------------------------------------------------

@@ -8,12 +8,14 @@ from pathlib import PurePosixPath
 from gameday.detectors.base import RuleInfo
 from gameday.environment import Environment
 from gameday.errors import ComponentNotFound, Refused, UsageError
-from gameday.plan import describe_fault
+from gameday.faults import build
+from gameday.plan import describe_during, describe_fault
 from gameday.project import Project
 from gameday.runbook.lint import lint
+from gameday.runbook.manual import Manual
 from gameday.runbook.parse import load_runbook
 from gameday.scenario import Scenario
-from gameday.targets.base import ComponentStatus, Running
+from gameday.targets.base import ComponentStatus, OwnedTarget, Running
 
 DEAD_END = "RB008"
 """Lint's code for a fallback that names no step: it would surface only when the service is down already."""
@@ -25,10 +27,13 @@ def check_names(scenario: Scenario, environment: Environment) -> None:
     Raises:
         UsageError: names what is missing and what there is.
     """
-    if scenario.fault.component not in environment.components:
+    named = [fault.component for fault in scenario.faults]
+    named += [client for fault in scenario.faults if (client := getattr(fault, "client", None)) is not None]
+    strangers = [name for name in dict.fromkeys(named) if name not in environment.components]
+    if strangers:
         known = ", ".join(environment.components)
         raise UsageError(
-            f"scenario {scenario.scenario}: no component {scenario.fault.component!r} in environment "
+            f"scenario {scenario.scenario}: no component {', '.join(map(repr, strangers))} in environment "
             f"{environment.environment}; components there: {known}"
         )
     missing = [name for name in scenario.probes if name not in environment.probes]
@@ -49,48 +54,68 @@ def check_targets(scenario: Scenario, status: Mapping[str, ComponentStatus]) -> 
     ]
     if down:
         raise Refused(f"not everything runs before the drill: {', '.join(down)}")
-    component = scenario.fault.component
-    if component not in status:
-        raise ComponentNotFound(f"no component {component!r}; components here: {', '.join(status)}")
-    targets = status[component].targets
-    if not targets:
-        raise Refused(f"{describe_fault(scenario)} matches no target")
-    if len(targets) > scenario.safety.max_targets:
+    components = tuple(dict.fromkeys(fault.component for fault in scenario.faults))
+    unknown = [name for name in components if name not in status]
+    if unknown:
+        raise ComponentNotFound(f"no component {unknown[0]!r}; components here: {', '.join(status)}")
+    hit = [target for name in components for target in status[name].targets]
+    what = "; ".join(part for part in (describe_during(scenario), describe_fault(scenario)) if part)
+    if scenario.faults and not hit:
+        raise Refused(f"{what} matches no target")
+    if len(hit) > scenario.safety.max_targets:
         raise Refused(
-            f"{describe_fault(scenario)} would hit {len(targets)} targets ({', '.join(targets)}); "
+            f"{what} would hit {len(hit)} targets ({', '.join(hit)}); "
             f"safety.max_targets is {scenario.safety.max_targets}"
         )
-    return f"{describe_fault(scenario)} hits {', '.join(targets)}"
+    return f"{what} hits {', '.join(hit)}" if hit else "everything runs; nothing will be touched"
+
+
+def check_fault(scenario: Scenario, target: OwnedTarget) -> str:
+    """Every fault can be applied here, and what would put it back is known. Touches nothing."""
+    parts = [build(fault, target, scenario.safety.ttl) for fault in scenario.faults]
+    undos = [part.prepare() for part in parts]
+    put_back = ", ".join(f"{undo.operation} {undo.component}" for undo in undos)
+    described = "; ".join(part.describe() for part in parts)
+    return f"{described}: put back by {put_back}" if parts else "no fault"
 
 
 def check_runbook(
-    scenario: Scenario, environment: Environment, project: Project, rules: Iterable[RuleInfo]
+    scenario: Scenario,
+    environment: Environment,
+    project: Project,
+    rules: Iterable[RuleInfo],
+    manual: Manual,
 ) -> str:
     """The alert exists and names this runbook, and the runbook can be executed here."""
-    name, alert = scenario.respond.runbook, scenario.expect.alert
+    name, alert = str(scenario.runbook), scenario.expected.alert
     by_name = {rule.name: rule for rule in rules}
     if alert not in by_name:
         raise Refused(f"the detector has no rule {alert!r}; rules there: {', '.join(by_name)}")
     url = by_name[alert].runbook_url
-    if url is not None and PurePosixPath(url).stem != name:
-        raise Refused(f"{alert} names the runbook {url}, the scenario wants {name}")
+    named = url is not None and PurePosixPath(url).stem == name
     runbook = load_runbook(project.runbook_file(name))
+    if not named and alert not in runbook.alerts:
+        what = f"the runbook {url}" if url is not None else "no runbook"
+        raise Refused(
+            f"{alert} names {what}, the scenario wants {name}, whose front matter does not list {alert}"
+        )
     for step in runbook.steps:
         if step.component is not None and step.component not in environment.components:
             raise Refused(
                 f"{runbook.path}:{step.line}: step {step.heading!r}: no component {step.component!r} here"
             )
-        if step.check is not None and step.check.probe not in scenario.probes:
+        if step.check is not None and step.check.probe not in environment.probes:
             raise Refused(
-                f"{runbook.path}:{step.line}: step {step.heading!r}: probe {step.check.probe!r} is not sampled in "
-                f"this drill; sampled: {', '.join(scenario.probes)}"
+                f"{runbook.path}:{step.line}: step {step.heading!r}: no probe {step.check.probe!r} in environment "
+                f"{environment.environment}; probes there: {', '.join(environment.probes)}"
             )
     findings = lint([runbook], environment_components=None, probes=None, alerts=None, scenarios=None)
     dead_ends = [str(finding) for finding in findings if finding.code == DEAD_END]
     if dead_ends:
         raise Refused("; ".join(dead_ends))
-    asking = [step.heading for step in runbook.main_path if step.kind == "manual"]
+    questions = [step.heading for step in runbook.main_path if step.kind == "manual"]
+    asking = [heading for heading in questions if not manual.can_answer(heading)]
     if asking:
         raise Refused(f"{runbook.path}: nobody is there to answer step {', '.join(map(repr, asking))}")
-    named = f"{alert} names it" if url is not None else f"{alert} names no runbook"
-    return f"{name} has {len(runbook.steps)} steps that can be executed here; {named}"
+    how = f"{alert} names it" if named else f"it lists {alert}"
+    return f"{name} has {len(runbook.steps)} steps that can be executed here; {how}"

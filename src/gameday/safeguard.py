@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from gameday.deadman import DeadManSwitch
+from gameday.environment import Environment
 from gameday.errors import UndoError
 from gameday.evidence import Evidence
 from gameday.journal import Holder, Recorded, Undo, UndoLog
@@ -65,6 +66,16 @@ class Safeguard:
             self._log.remove()
         self._log = None
         return ok
+
+
+def operator_resets(environment: Environment) -> tuple[Undo, ...]:
+    """The undos of what a runbook may have switched in this environment: the same for every drill."""
+    operators = {name: getattr(found, "operator", None) for name, found in environment.components.items()}
+    return tuple(
+        Undo("request", name, {"http": operator.reset})
+        for name, operator in operators.items()
+        if operator is not None and operator.reset is not None
+    )
 
 
 async def revert_and_prove(

@@ -6,49 +6,52 @@ Names components only, never processes, containers or pods, so that one file run
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import Field, Tag, field_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    SerializerFunctionWrapHandler,
+    Tag,
+    WrapSerializer,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
 from gameday.errors import InvalidFile
+from gameday.fault_spec import AnyFault, Fault
 from gameday.fields import AlertName, ByVerb, Duration, Misfit, Model, Name, PositiveDuration, Text, validate
-from gameday.files import load_yaml
+from gameday.files import Location, load_yaml
 
 Severity = Literal["SEV1", "SEV2", "SEV3", "SEV4"]
 RestoredBy = Literal["runbook", "self"]
 
 
-class KillFault(Model):
-    """End every process of a component at once; it stays down until a runbook or the undo starts it."""
+class _OneOrList:
+    """One mapping or a list of them, in files and in their schema; always a tuple in the program."""
 
-    verb: ClassVar[str] = "kill"
-    kill: Name
-    """The component to kill."""
-    signal: Literal["SIGKILL", "SIGTERM", "SIGINT", "SIGQUIT"] = "SIGKILL"
-    """The signal to send."""
-
-    @property
-    def component(self) -> str:
-        return self.kill
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        several = handler(core)
+        return {"anyOf": [several["items"], several]}
 
 
-class PauseFault(Model):
-    """Freeze every process of a component: it keeps its connections and answers nothing."""
-
-    verb: ClassVar[str] = "pause"
-    pause: Name
-    """The component to freeze."""
-
-    @property
-    def component(self) -> str:
-        return self.pause
+def _listed(value: object) -> object:
+    return value if isinstance(value, list | tuple) else (value,)
 
 
-_FAULT = ByVerb(KillFault, PauseFault)
-Fault = Annotated[
-    Annotated[KillFault, Tag("KillFault")] | Annotated[PauseFault, Tag("PauseFault")],
-    _FAULT.discriminator,
-    _FAULT.exactly_one,
+def _unlisted(value: Any, handler: SerializerFunctionWrapHandler) -> Any:
+    written = handler(value)
+    return written[0] if len(written) == 1 else written
+
+
+Faults = Annotated[
+    tuple[Fault, ...],
+    Field(max_length=10),
+    BeforeValidator(_listed),
+    WrapSerializer(_unlisted),
+    _OneOrList(),
 ]
 
 
@@ -61,17 +64,43 @@ class Impact(Model):
     """Time from the injection to the first failed sample; beyond it the drill is INCONCLUSIVE."""
 
 
+class During(Model):
+    """A fault that is in force, and proven, before the fault under test strikes."""
+
+    fault: Faults = Field(min_length=1)
+    impact: Impact
+
+
 class Expect(Model):
     """The alert that must tell people."""
 
+    verb: ClassVar[str] = "alert"
     alert: AlertName
     """The name of the alert rule."""
     fires_within: PositiveDuration
     """Time from the fault's effect to firing."""
     resolves_within: PositiveDuration
-    """Time from recovery until the alert no longer fires."""
+    """Time until the alert no longer fires, from recovery or from the undo."""
+    resolves_after: Literal["recovery", "undo"] = "recovery"
+    """`undo` where the cause is out of reach (a third party is down) and the alert is right to go on."""
     also: tuple[AlertName, ...] = ()
     """Alerts that may fire beside it (collateral); any other is reported as unexpected."""
+
+
+class Quiet(Model):
+    """A control: no alert may fire."""
+
+    verb: ClassVar[str] = "no_alert_for"
+    no_alert_for: PositiveDuration
+    """How long the drill watches, from the fault's effect, or from preflight where there is no fault."""
+
+
+_EXPECT = ByVerb(Expect, Quiet)
+Expectation = Annotated[
+    Annotated[Expect, Tag("Expect")] | Annotated[Quiet, Tag("Quiet")],
+    _EXPECT.discriminator,
+    _EXPECT.exactly_one,
+]
 
 
 class Respond(Model):
@@ -101,6 +130,14 @@ class Objectives(Model):
     """Recovery point objective: how old the oldest lost record may be; `0s`: none may be lost. Absent: not judged."""
 
 
+class Afterwards(Model):
+    """What must hold after the undo: a third party is back, and what waited for it drains."""
+
+    probes: tuple[Name, ...] = Field(min_length=1)
+    within: PositiveDuration
+    """Time from the end of the undo until they all hold."""
+
+
 class Safety(Model):
     """Limits that hold whatever else happens."""
 
@@ -111,7 +148,7 @@ class Safety(Model):
 
 
 class Scenario(Model):
-    """One scenario file."""
+    """One scenario file: a drill, or a control, in which nothing may be alerted."""
 
     scenario: Name
     """The scenario's name, equal to its file name."""
@@ -126,50 +163,141 @@ class Scenario(Model):
     tags: tuple[Name, ...] = ()
     steady_state: tuple[Name, ...] = Field(min_length=1)
     """Probes that must hold before anything is touched."""
-    fault: Fault
-    impact: Impact
-    expect: Expect
-    respond: Respond
-    recovered: Recovered
-    objectives: Objectives
+    during: During | None = None
+    fault: Faults = ()
+    """What breaks; a list is applied in its order, at once. Only a control may be without."""
+    impact: Impact | None = None
+    expect: Expectation
+    respond: Respond | None = None
+    recovered: Recovered | None = None
+    afterwards: Afterwards | None = None
+    objectives: Objectives | None = None
     safety: Safety
 
-    @field_validator("safety")
-    @classmethod
-    def _ttl_outlives_the_budgets(cls, safety: Safety, info: Any) -> Safety:
-        objectives = info.data.get("objectives")
-        if objectives is not None and safety.ttl < objectives.rto:
-            message = (
-                "is shorter than objectives.rto: the dead-man switch would end the fault before the "
-                "runbook's time is up"
-            )
-            raise Misfit((("ttl",), message))
-        return safety
+    @model_validator(mode="after")
+    def _has_all_its_parts(self) -> Scenario:
+        drill = ("fault", "impact", "respond", "recovered", "objectives")
+        if isinstance(self.expect, Expect):
+            problems: list[tuple[Location, str]] = [
+                ((name,), "is required and absent") for name in drill if not getattr(self, name)
+            ]
+        else:
+            never = ("respond", "recovered", "objectives", "afterwards", "during")
+            problems = [
+                ((name,), "has no place in a control, which expects no alert")
+                for name in never
+                if getattr(self, name)
+            ]
+            if bool(self.fault) != bool(self.impact):
+                absent = "impact" if self.fault else "fault"
+                problems.append(((absent,), "is required and absent: fault and impact belong together"))
+        problems += self._ttl_is_too_short()
+        if problems:
+            raise Misfit(*problems)
+        return self
+
+    def _ttl_is_too_short(self) -> list[tuple[Location, str]]:
+        needed, name, what = (
+            (self.objectives.rto, "objectives.rto", "the runbook's time is up")
+            if self.objectives is not None
+            else (self.watched_s, "expect.no_alert_for", "the control is over")
+        )
+        if self.safety.ttl >= needed:
+            return []
+        message = f"is shorter than {name}: the dead-man switch would end the fault before {what}"
+        return [(("safety", "ttl"), message)]
+
+    # --- a drill's parts, which a control has not ----------------------------------------------------------
+
+    @property
+    def control(self) -> bool:
+        """Whether no alert may fire."""
+        return isinstance(self.expect, Quiet)
+
+    @property
+    def watched_s(self) -> float:
+        """How long a control watches; 0 for a drill."""
+        return self.expect.no_alert_for if isinstance(self.expect, Quiet) else 0.0
+
+    @property
+    def expected(self) -> Expect:
+        """The alert of a drill."""
+        if isinstance(self.expect, Quiet):
+            raise TypeError(f"{self.scenario} is a control: it expects no alert")
+        return self.expect
+
+    @property
+    def alert(self) -> str | None:
+        return None if isinstance(self.expect, Quiet) else self.expect.alert
+
+    @property
+    def known_alerts(self) -> tuple[str, ...]:
+        """Alerts that may fire: the expected one and those beside it."""
+        return () if isinstance(self.expect, Quiet) else (self.expect.alert, *self.expect.also)
+
+    @property
+    def runbook(self) -> str | None:
+        return self.respond.runbook if self.respond else None
+
+    @property
+    def rto_s(self) -> float | None:
+        return self.objectives.rto if self.objectives else None
+
+    @property
+    def rpo_s(self) -> float | None:
+        return self.objectives.rpo if self.objectives else None
+
+    @property
+    def recovery(self) -> Recovered:
+        """What counts as restored, in a drill."""
+        return _needed(self.recovered, "recovered", self.scenario)
+
+    @property
+    def proof(self) -> Impact:
+        """The proof that the fault took effect, where there is a fault."""
+        return _needed(self.impact, "impact", self.scenario)
+
+    @property
+    def faults(self) -> tuple[AnyFault, ...]:
+        """Every fault, in the order in which they strike."""
+        return (*(self.during.fault if self.during else ()), *self.fault)
 
     @property
     def probes(self) -> tuple[str, ...]:
-        """Every probe that the drill samples, without repetition, in order of first mention."""
-        return tuple(dict.fromkeys((*self.steady_state, self.impact.probe, *self.recovered.probes)))
+        """Every probe that the scenario names, without repetition, in order of first mention."""
+        named = [*self.steady_state]
+        named += [part.probe for part in (self.during and self.during.impact, self.impact) if part]
+        for part in (self.recovered, self.afterwards):
+            named += part.probes if part else ()
+        return tuple(dict.fromkeys(named))
 
     def at_speed(self, speed: float) -> Scenario:
         """Budgets and objectives divided by `speed`; the proof of effect is no budget and keeps its time."""
         if speed == 1:
             return self
+        divided = {
+            "expect": ("fires_within", "resolves_within", "no_alert_for"),
+            "recovered": ("stable_for",),
+            "afterwards": ("within",),
+            "objectives": ("rto", "rpo"),
+            "safety": ("ttl",),
+        }
+        update = {}
+        for name, fields in divided.items():
+            part = getattr(self, name)
+            values = {field: getattr(part, field, None) for field in fields}
+            faster = {field: value / speed for field, value in values.items() if value is not None}
+            update[name] = part.model_copy(update=faster) if part is not None else None
+        return self.model_copy(update=update)
 
-        def divided(model: Any, *names: str) -> Any:
-            values = {name: getattr(model, name) for name in names}
-            return model.model_copy(
-                update={name: value / speed for name, value in values.items() if value is not None}
-            )
 
-        return self.model_copy(
-            update={
-                "expect": divided(self.expect, "fires_within", "resolves_within"),
-                "recovered": divided(self.recovered, "stable_for"),
-                "objectives": divided(self.objectives, "rto", "rpo"),
-                "safety": divided(self.safety, "ttl"),
-            }
-        )
+PartT = TypeVar("PartT")
+
+
+def _needed(part: PartT | None, name: str, scenario: str) -> PartT:
+    if part is None:
+        raise TypeError(f"{scenario} has no {name}")
+    return part
 
 
 def load_scenario(path: Path) -> Scenario:

@@ -8,37 +8,33 @@ leaves its result as events; nothing here judges.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Self
 
 from gameday import __version__
 from gameday.clock import Instant
 from gameday.detectors.base import AlertState
-from gameday.errors import GamedayError, Refused, UsageError
+from gameday.errors import Aborted, Refused, UsageError
 from gameday.evidence import Evidence
 from gameday.experiment import compile_experiment
-from gameday.journal import Undo, UndoLog
 from gameday.lock import DrillLock
-from gameday.observation import Observation
 from gameday.plan import GIVE_UP_S
-from gameday.preflight import check_runbook, check_targets
 from gameday.safeguard import Safeguard
+from gameday.striking import HASTE, Striking, in_s
 from gameday.timeline import Event, Kind, Phase, TimelineWriter
-from gameday.watchers import Seen, Watchers
+from gameday.watchers import Watchers
 
-HASTE = 2.5
-"""Probes are sampled this many times as often while a change is expected: from the injection to its effect,
-and while the runbook works."""
+ANSWER_GRACE_S = 1.0
+"""Beyond a question's time: whoever answers keeps it, this only ends a wait that does not."""
 
 
-class Session(Observation):
+class Session(Striking):
     """Use as `async with`."""
 
     _lock: DrillLock
-    _safeguard: Safeguard
-    _passed_preflight = False
 
     # --- opening and closing -------------------------------------------------------------------------------
 
@@ -54,7 +50,7 @@ class Session(Observation):
             raise
         self.evidence = evidence
         self.timeline = TimelineWriter(self.evidence.timeline, self._on_event)
-        self.watchers = Watchers(self.evidence.samples, self.scenario.probes)
+        self.watchers = Watchers(self.evidence.samples, self.probes)
         self._safeguard = Safeguard(self.timeline, self.project, self.evidence, self._undo_header())
         self._record_start()
         try:
@@ -96,139 +92,9 @@ class Session(Observation):
 
     # --- the phases, in order ------------------------------------------------------------------------------
 
-    async def holds(self, probe: str) -> bool:
-        """Whether `probe` holds now; before anything was touched, whether it comes to hold steadily."""
-        if self.timeline.phase is not Phase.PREFLIGHT:
-            return bool(self.watchers.states[probe].ok)
-        steady = await self.until(
-            lambda: self.watchers.held_for_s([probe]) >= self.plan.steady_for_s,
-            _in(self.plan.budget_s(Phase.PREFLIGHT) / 2),
-        )
-        if not steady:
-            answer = self.watchers.answers().get(probe)
-            detail = f"{probe} does not hold: {answer.detail if answer else 'no answer yet'}"
-            self._checked("steady state", ok=False, detail=detail)
-            raise Refused(detail)
-        return True
-
-    async def preflight(self) -> None:
-        """Everything that must be true before something is touched.
-
-        Raises:
-            Refused: something is not; it is in the timeline.
-        """
-        scenario = self.scenario
-        for probe in scenario.steady_state:
-            await self.holds(probe)
-        self._checked("steady state", ok=True, detail=f"{', '.join(scenario.steady_state)} hold")
-        checks: tuple[tuple[str, Callable[[], str]], ...] = (
-            ("leftovers", self._check_leftovers),
-            ("targets", lambda: check_targets(scenario, self.target.status())),
-            (
-                "runbook",
-                lambda: check_runbook(scenario, self.environment, self.project, self.detector.rules()),
-            ),
-        )
-        for name, check in checks:
-            try:
-                self._checked(name, ok=True, detail=check())
-            except GamedayError as error:
-                self._checked(name, ok=False, detail=str(error))
-                raise Refused(f"{name}: {error}") from error
-        await self._check_quiet()
-
-    async def _check_quiet(self) -> None:
-        name = self.scenario.expect.alert
-        known = (AlertState.INACTIVE, AlertState.PENDING, AlertState.FIRING)
-
-        def is_known() -> bool:
-            alert = self.alert(name)
-            return alert is not None and alert.state in known
-
-        if not await self.until(is_known, _in(self.plan.budget_s(Phase.PREFLIGHT) / 2)):
-            detail = f"what the detector says of {name} is not known: {self.detector.health().detail}"
-            self._checked("alert", ok=False, detail=detail)
-            raise Refused(detail)
-        alert = self.alert(name)
-        if alert is None or alert.state is not AlertState.INACTIVE:
-            state = alert.state.value if alert else "unknown"
-            detail = f"{name} is {state} already; an alert that is not quiet proves nothing"
-            self._checked("alert", ok=False, detail=detail)
-            raise Refused(detail)
-        self._checked("alert", ok=True, detail=f"{name} is quiet")
-        self._passed_preflight = True
-
-    def _check_leftovers(self) -> str:
-        for log in UndoLog.find(self.project.state / "undo"):
-            if log.header["instance"] == self.instance:
-                raise Refused(
-                    f"drill {log.header['drill']} has not put everything back; run `gameday recover`"
-                )
-        return "nothing is left of earlier drills"
-
-    def _checked(self, check: str, *, ok: bool, detail: str) -> None:
-        self.timeline.record(Kind.PREFLIGHT_CHECKED, check=check, ok=ok, detail=detail)
-
-    async def arm(self, undo: Mapping[str, Any]) -> None:
-        """Record the undo and arm the dead-man switch. Only afterwards may the fault be applied.
-
-        Raises:
-            Refused: preflight was not passed; whoever asks has gone on in spite of it.
-        """
-        self._end_when_aborted()
-        if not self._passed_preflight:
-            raise Refused("preflight was not passed; nothing may be touched")
-        self._enter(Phase.ARM)
-        await self._safeguard.arm(Undo.from_json(undo), self.scenario.safety.ttl)
-
-    async def injecting(self, fault: str, at: Mapping[str, Any]) -> None:
-        """The fault is about to be applied: from now on its effect is looked for."""
-        self._enter(Phase.INJECT)
-        self._pace(HASTE)
-        targets = self.target.status()[self.scenario.fault.component].targets
-        self._injecting = self.timeline.record(
-            Kind.FAULT_INJECTING, at=Instant.from_json(dict(at)), fault=fault, targets=list(targets)
-        )
-
-    async def injected(self, detail: str, begun: Mapping[str, Any], at: Mapping[str, Any]) -> None:
-        """The fault was applied, between `begun` and `at`."""
-        self._applied = (Instant.from_json(dict(begun)), Instant.from_json(dict(at)))
-        self.timeline.record(Kind.FAULT_INJECTED, at=self._applied[1], detail=detail)
-
-    async def effective(self) -> bool:
-        """Wait for the proof that the fault took effect."""
-        impact, injecting, applied = self.scenario.impact, self._injecting, self._applied
-        if injecting is None or applied is None:
-            raise Refused("nothing was injected")
-        begun, done = applied
-
-        def failing() -> Seen | None:
-            seen = self.watchers.failing(impact.probe)
-            return seen if seen is not None and begun <= self._answered(impact.probe) else None
-
-        found = await self.until(lambda: failing() is not None, begun.plus(impact.fails_within).mono_ns)
-        seen = failing()
-        self._pace(1.0)
-        if not found or seen is None:
-            self.timeline.record(Kind.FAULT_INEFFECTIVE, probe=impact.probe, waited_s=Instant.now() - begun)
-            return False
-        at = seen.at
-        if at < done:  # asked before or while the fault struck: it struck at the latest when it was applied
-            at = min(done, self._answered(impact.probe), key=lambda instant: instant.mono_ns)
-        resolution_s = min(seen.resolution_s + (at - seen.at), at - begun)
-        answer = self.watchers.answers()[impact.probe]
-        self._effective = self.timeline.record(
-            Kind.FAULT_EFFECTIVE, at=at, probe=impact.probe, resolution_s=resolution_s, detail=answer.detail
-        )
-        return True
-
-    def _answered(self, probe: str) -> Instant:
-        """When the last answer of `probe` came in."""
-        return self.watchers.answers()[probe].ended
-
     async def detect(self) -> str:
         """Wait for the expected alert. Returns `firing`, `expired` or `unknown`."""
-        expect = self.scenario.expect
+        expect = self.scenario.expected
         effective = self._need_effect()
         since = (self._injecting or effective).at
         self._enter(Phase.DETECT)
@@ -255,8 +121,9 @@ class Session(Observation):
     async def step_ended(self, at: Mapping[str, Any], **data: Any) -> None:
         self.timeline.record(Kind.STEP_ENDED, at=Instant.from_json(dict(at)), **data)
 
-    async def wait_for_probe(self, probe: str, within_s: float) -> tuple[bool, str]:
-        """Whether a sample asked from now on succeeds within that time, and what the last one said."""
+    async def wait_for_probe(self, probe: str, within_s: float, steady_s: float = 0.0) -> tuple[bool, str]:
+        """Whether a sample asked from now on succeeds within that time, and all others for `steady_s` then; and
+        what the last one said."""
         if probe not in self.watchers.states:
             raise UsageError(
                 f"no probe {probe!r} in this drill; sampled here: {', '.join(self.watchers.states)}"
@@ -264,12 +131,30 @@ class Session(Observation):
         start = Instant.now()
 
         def good() -> bool:
-            answer = self.watchers.answers().get(probe)
-            return answer is not None and answer.ok and start <= answer.started
+            answer, since = self.watchers.answers().get(probe), self.watchers.holding([probe])
+            if answer is None or not answer.ok or since is None or answer.started < start:
+                return False
+            return not steady_s or answer.started - max(since.at, start) >= steady_s
 
-        met = await self.until(good, start.plus(within_s).mono_ns)
+        met = await self.until(good, start.plus(within_s + steady_s).mono_ns)
         answer = self.watchers.answers().get(probe)
         return met, answer.detail if answer else "no answer yet"
+
+    async def ask(self, heading: str, question: str, timeout_s: float) -> str | None:
+        """What whoever is there answers to a manual step; None when no answer came in time.
+
+        Raises:
+            RunbookError: nobody can be asked.
+        """
+        asking = asyncio.create_task(asyncio.to_thread(self.manual.ask, heading, question, timeout_s))
+        asking.add_done_callback(lambda _: self._changed.set())
+        try:
+            answered = await self.until(asking.done, in_s(timeout_s + ANSWER_GRACE_S))
+        finally:
+            if not asking.done():
+                self.manual.cancel()
+                asking.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return await asking if answered else None
 
     async def responded(self, **outcome: Any) -> None:
         self.timeline.record(Kind.RUNBOOK_ENDED, **outcome)
@@ -278,13 +163,13 @@ class Session(Observation):
         """Wait until the service is back, at most until the RTO is over; not long after a runbook that failed."""
         effective = self._need_effect()
         self._enter(Phase.RECOVER)
-        recovered, rto_s = self.scenario.recovered, self.scenario.objectives.rto
+        recovered, rto_s = self.scenario.recovery, self.scenario.rto_s or 0.0
         ended = self.timeline.timeline.last(Kind.RUNBOOK_ENDED)
         completed = ended is not None and bool(ended.data["completed"])
         deadline_ns = effective.at.plus(rto_s + recovered.stable_for).mono_ns
         reason = "the runbook was executed and the time is up"
         if not completed:
-            deadline_ns = min(deadline_ns, _in(GIVE_UP_S + recovered.stable_for))
+            deadline_ns = min(deadline_ns, in_s(GIVE_UP_S + recovered.stable_for))
             reason = "the runbook failed, and nothing else restores the service"
         found = await self.until(lambda: self._recovered is not None, deadline_ns)
         self._pace(1.0)
@@ -302,11 +187,15 @@ class Session(Observation):
             await self._canary.stop()
             injecting = self._injecting or effective
             self.timeline.record(Kind.CANARY_ACCOUNTED, **asdict(await self._canary.account(injecting.at)))
-        outcome = await self._resolved(self._recovered.at.plus(self.scenario.expect.resolves_within).mono_ns)
-        self.timeline.record(Kind.RESOLVE_ENDED, outcome=outcome)
+        if self.scenario.expected.resolves_after == "recovery":
+            await self._wait_until_resolved(self._recovered.at)
 
-    async def _resolved(self, deadline_ns: int) -> str:
-        name = self.scenario.expect.alert
+    async def _wait_until_resolved(self, since: Instant) -> None:
+        expect = self.scenario.expected
+        outcome = await self._resolved(expect.alert, since.plus(expect.resolves_within).mono_ns)
+        self.timeline.record(Kind.RESOLVE_ENDED, outcome=outcome, after=expect.resolves_after)
+
+    async def _resolved(self, name: str, deadline_ns: int) -> str:
         timeline = self.timeline.timeline
         if timeline.first(Kind.ALERT_FIRING, lambda event: event.data["alert"] == name) is None:
             return "not-fired"
@@ -319,13 +208,64 @@ class Session(Observation):
             return "resolved"
         return "expired" if self.detector.health().ok else "unknown"
 
+    async def watch(self) -> str:
+        """A control: watch for its whole time whether an alert fires. Returns `quiet`, `fired` or `unknown`."""
+        since = self._effective.at if self._effective is not None else Instant.now()
+        self._enter(Phase.DETECT)
+        await self.until(lambda: False, since.plus(self.scenario.watched_s).mono_ns)
+        timeline = self.timeline.timeline
+        quiet = timeline.last(
+            Kind.PREFLIGHT_CHECKED
+        )  # from then on nothing may fire, not only from the effect
+        begun = quiet.at if quiet is not None else since
+        fired = [event.data["alert"] for event in timeline.all(Kind.ALERT_FIRING) if begun <= event.at]
+        health = timeline.all(Kind.DETECTOR_HEALTH)
+        before = [event for event in health if event.at < since]
+        seen = (*before[-1:], *(event for event in health if since <= event.at))
+        blind = any(not event.data["ok"] for event in seen)
+        outcome = "fired" if fired else "unknown" if blind or not self.detector.health().ok else "quiet"
+        alerts = list(dict.fromkeys(fired))
+        self.timeline.record(
+            Kind.WATCH_ENDED, outcome=outcome, watched_s=Instant.now() - since, alerts=alerts
+        )
+        return outcome
+
     async def undo(self) -> bool:
         """Put everything back, last in first out, and prove it. True when nothing is left."""
         if self.finished or not self._safeguard.armed:
             return True
         self._enter(Phase.UNDO)
         self._pace(1.0)
-        return await self._safeguard.revert(self.target)
+        ok = await self._safeguard.revert(self.target)
+        if ok and self._recovered is not None and self.aborted is None:
+            with suppress(Aborted):  # everything is back; only what would have been seen is not known
+                await self._afterwards()
+        return ok
+
+    async def _afterwards(self) -> None:
+        """What can only be seen when the cause is gone: a third party is back, and what waited for it drains."""
+        undone, wanted = Instant.now(), self.scenario.afterwards
+        if wanted is not None:
+
+            def holding() -> bool:
+                since = self.watchers.holding(wanted.probes)
+                return since is not None and self.watchers.held_for_s(wanted.probes) >= self.plan.steady_for_s
+
+            held = await self.until(holding, undone.plus(wanted.within).mono_ns)
+            answers = self.watchers.answers()
+            failing = [
+                f"{name}: {answers[name].detail if name in answers else 'no answer'}"
+                for name in wanted.probes
+                if self.watchers.states[name].ok is not True
+            ]
+            waited_s = Instant.now() - undone
+            detail = f"{', '.join(wanted.probes)} hold" if held else "; ".join(failing) or "not steadily"
+            probes = list(wanted.probes)
+            self.timeline.record(
+                Kind.AFTERWARDS_ENDED, ok=held, probes=probes, waited_s=waited_s, detail=detail
+            )
+        if self.scenario.expected.resolves_after == "undo":
+            await self._wait_until_resolved(undone)
 
     async def finish(self) -> None:
         """Whatever happened: undo what is not undone yet, and write the last event."""
@@ -340,10 +280,3 @@ class Session(Observation):
         if self._effective is None:
             raise Refused("the fault had no effect; nothing that follows would prove anything")
         return self._effective
-
-    def _enter(self, phase: Phase) -> None:
-        self.timeline.enter(phase, self.plan.budget_s(phase))
-
-
-def _in(seconds: float) -> int:
-    return time.monotonic_ns() + round(seconds * 1e9)

@@ -43,6 +43,10 @@ class Kind(StrEnum):
     PREFLIGHT_CHECKED = "preflight.checked"  # check, ok, detail
     UNDO_RECORDED = "undo.recorded"  # id, operation, component, ttl_s
     DEADMAN_ARMED = "deadman.armed"  # pid, ttl_s
+    DURING_INJECTING = "during.injecting"  # fault: what must be in force before the fault under test
+    DURING_INJECTED = "during.injected"  # detail
+    DURING_EFFECTIVE = "during.effective"  # probe, detail, waited_s
+    DURING_INEFFECTIVE = "during.ineffective"  # probe, waited_s
     FAULT_INJECTING = "fault.injecting"  # fault, targets
     FAULT_INJECTED = "fault.injected"  # detail
     FAULT_EFFECTIVE = "fault.effective"  # probe, resolution_s, detail; at = first failed sample
@@ -52,16 +56,21 @@ class Kind(StrEnum):
     ALERT_NOTIFIED = "alert.notified"  # the same
     ALERT_RESOLVED = "alert.resolved"  # the same
     ALERT_LAPSED = "alert.lapsed"  # the same: it was pending, and its condition did not last
+    ALERT_RULE = "alert.rule"  # alert, expr, for_s, advice: [{code, title, explanation, instead}]
     DETECTOR_HEALTH = "detector.health"  # ok, detail
     DETECT_ENDED = "detect.ended"  # outcome: firing | expired | unknown
+    WATCH_ENDED = "watch.ended"  # outcome: quiet | fired | unknown; watched_s, alerts
     RUNBOOK_STARTED = "runbook.started"  # runbook, title
-    STEP_STARTED = "step.started"  # heading, section, budget_s, acts
+    STEP_STARTED = "step.started"  # heading, section, budget_s, acts, mitigation if it is one
     STEP_ENDED = "step.ended"  # heading, section, budget_s, acts, outcome, over_budget, duration_s, output
     RUNBOOK_ENDED = "runbook.ended"  # completed, reason
     SERVICE_RECOVERED = "service.recovered"  # probes, stable_for_s, resolution_s; at = start of that window
     SERVICE_DOWN = "service.down"  # waited_s, reason: not recovered when the drill stopped waiting
     CANARY_ACCOUNTED = "canary.accounted"  # acknowledged, missing, oldest_missing_s or null, detail; ok
-    RESOLVE_ENDED = "resolve.ended"  # outcome: resolved | expired | unknown | not-fired
+    RESOLVE_ENDED = (
+        "resolve.ended"  # outcome: resolved | expired | unknown | not-fired; after: recovery | undo
+    )
+    AFTERWARDS_ENDED = "afterwards.ended"  # ok, probes, waited_s, detail
     UNDO_STARTED = "undo.started"  # id, operation, component
     UNDO_ENDED = "undo.ended"  # id, operation, component, ok, detail
     LEFTOVERS_CHECKED = "leftovers.checked"  # ok, detail

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from gameday.errors import GamedayError, UndoError
 from gameday.journal import Recorded, Undo, UndoLog
-from gameday.targets.base import Running, Target
+from gameday.targets.ability import able
+from gameday.targets.base import Clients, Deployable, Disks, Networked, Requestable, Running, Target
 
 REVERT_TIMEOUT_S = 60.0
+RESTORE_TIMEOUT_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +64,32 @@ def revert(undo: Undo, target: Target) -> str:
     """Carry out one undo and return what was done. Doing it again is no error.
 
     Raises:
-        UndoError: an operation that this version does not know.
+        UndoError: an operation that this version, or this target, does not know.
         TargetError: the operation failed.
     """
-    operations: dict[str, Callable[[], str]] = {
-        "start": lambda: _start(undo.component, target),
-        "resume": lambda: target.resume(undo.component, REVERT_TIMEOUT_S),
-    }
-    if undo.operation not in operations:
-        known = ", ".join(operations)
-        raise UndoError(f"{undo.operation} {undo.component}: unknown operation; this version knows {known}")
-    return operations[undo.operation]()
+    what = f"{undo.operation} {undo.component}"
+    match undo.operation:
+        case "start":
+            return _start(undo.component, target)
+        case "resume":
+            return target.resume(undo.component, REVERT_TIMEOUT_S)
+        case "restore":
+            return _restore(undo.component, target)
+        case "deploy":
+            return _deploy(undo, target)
+        case "heal":
+            networked = able(target, Networked, what)
+            client, name = undo.arguments["client"], undo.arguments["name"]
+            return networked.heal(undo.component, client, name, REVERT_TIMEOUT_S)
+        case "request":
+            http = str(undo.arguments["http"])
+            return able(target, Requestable, what).request(undo.component, http, None, REVERT_TIMEOUT_S)
+        case "unfill":
+            return able(target, Disks, what).unfill(undo.component, REVERT_TIMEOUT_S)
+        case "detach":
+            kind = undo.arguments["kind"]
+            return able(target, Clients, what).detach(undo.component, kind, REVERT_TIMEOUT_S)
+    raise UndoError(f"{what}: unknown operation; this version does not know it")
 
 
 def _start(component: str, target: Target) -> str:
@@ -82,3 +99,19 @@ def _start(component: str, target: Target) -> str:
     if before is not None and before.running is Running.PAUSED:
         target.resume(component, REVERT_TIMEOUT_S)
     return target.start(component, REVERT_TIMEOUT_S)
+
+
+def _restore(component: str, target: Target) -> str:
+    before = target.status().get(component)
+    if before is not None and before.running is Running.UP:
+        return "was restored already"
+    return target.restore(component, "latest", RESTORE_TIMEOUT_S)
+
+
+def _deploy(undo: Undo, target: Target) -> str:
+    deployable = able(target, Deployable, f"deploy {undo.component}")
+    version = str(undo.arguments["version"])
+    done = []
+    if deployable.version(undo.component) != version:
+        done.append(deployable.deploy(undo.component, version, REVERT_TIMEOUT_S))
+    return "; ".join([*done, _start(undo.component, target)])

@@ -73,7 +73,7 @@ class Verdict:
 
 def judge(timeline: Timeline, scenario: Scenario) -> Verdict:
     """Judge a drill. `scenario` must be at the drill's speed (`Scenario.at_speed`)."""
-    found = (check(timeline, scenario) for check in _CHECKS)
+    found = (check(timeline, scenario) for check in (_CONTROL if scenario.control else _DRILL))
     checks = tuple(check for check in found if check is not None)
     aborted = timeline.first(Kind.DRILL_ABORTED)
     reasons = [f"{check.title}: {check.detail}" for check in checks if check.result is not Result.MET]
@@ -85,7 +85,7 @@ def judge(timeline: Timeline, scenario: Scenario) -> Verdict:
         checks=checks,
         reasons=tuple(reasons),
         restored_by=restored_by(timeline),
-        intervals=intervals(timeline, scenario.expect.alert),
+        intervals=intervals(timeline, scenario.alert),
         data_loss_s=_data_loss(timeline),
         aborted=aborted is not None,
         left_behind=undo.result is Result.MISSED,
@@ -116,21 +116,34 @@ def _data_loss(timeline: Timeline) -> float | None:
 # --- checks -------------------------------------------------------------------------------------------------
 
 
-def _preflight(timeline: Timeline, _scenario: Scenario) -> Check:
+def _preflight(timeline: Timeline, scenario: Scenario) -> Check:
     title = "Preflight"
     failed = timeline.all(Kind.PREFLIGHT_CHECKED, lambda event: not event.data["ok"])
     if failed:
         detail = "; ".join(f"{event.data['check']}: {event.data['detail']}" for event in failed)
-        return Check("preflight", title, Result.UNKNOWN, f"refused, nothing was touched: {detail}")
-    if timeline.first(Kind.FAULT_INJECTING) is None:
-        return Check("preflight", title, Result.UNKNOWN, "the drill ended before the fault was injected")
-    return Check("preflight", title, Result.MET, "steady state held and the expected alert was quiet")
+        touched = timeline.first(Kind.UNDO_RECORDED) is not None
+        what = "before the fault under test struck" if touched else "nothing was touched"
+        return Check("preflight", title, Result.UNKNOWN, f"refused, {what}: {detail}")
+    begun = Kind.FAULT_INJECTING if scenario.fault else Kind.WATCH_ENDED
+    if timeline.first(begun) is None:
+        what = "the fault was injected" if scenario.fault else "its time was over"
+        return Check("preflight", title, Result.UNKNOWN, f"the drill ended before {what}")
+    quiet = "every alert" if scenario.control else "the expected alert"
+    return Check("preflight", title, Result.MET, f"steady state held and {quiet} was quiet")
 
 
-def _effective(timeline: Timeline, scenario: Scenario) -> Check:
+def _effective(timeline: Timeline, scenario: Scenario) -> Check | None:
+    if scenario.impact is None:
+        return None
     title, objective = "Fault took effect", scenario.impact.fails_within
     probe = scenario.impact.probe
-    measured = intervals(timeline, scenario.expect.alert).get("time_to_effect")
+    unproven = timeline.first(Kind.DURING_INEFFECTIVE)
+    if unproven is not None:
+        detail = (
+            f"probe {unproven.data['probe']} did not fail: what must be in force before the fault was not"
+        )
+        return Check("effective", title, Result.UNKNOWN, detail, None, objective)
+    measured = intervals(timeline, scenario.alert).get("time_to_effect")
     if measured is None:
         detail = f"probe {probe} did not fail within {format_duration(objective)}: nothing was proven"
         return Check("effective", title, Result.UNKNOWN, detail, None, objective)
@@ -140,7 +153,7 @@ def _effective(timeline: Timeline, scenario: Scenario) -> Check:
 
 
 def _detected(timeline: Timeline, scenario: Scenario) -> Check:
-    alert, objective = scenario.expect.alert, scenario.expect.fires_within
+    alert, objective = scenario.expected.alert, scenario.expected.fires_within
     title = f"Alert {alert} fired"
     measured = intervals(timeline, alert).get("mttd")
     if measured is not None:
@@ -155,12 +168,64 @@ def _detected(timeline: Timeline, scenario: Scenario) -> Check:
         return Check("detected", title, Result.UNKNOWN, f"not known: {why}", None, objective)
     pending = alert_event(timeline, Kind.ALERT_PENDING, alert)
     seen = "it was pending but never fired" if pending else "it was not even pending"
-    detail = f"did not fire within {format_duration(objective)} of the effect; {seen}"
+    detail = (
+        f"did not fire within {format_duration(objective)} of the effect; {seen}{_advice(timeline, alert)}"
+    )
     return Check("detected", title, Result.MISSED, detail, None, objective)
 
 
+def _advice(timeline: Timeline, alert: str) -> str:
+    """What is known of the rule that may explain what it did, as the end of a sentence."""
+    told = timeline.first(Kind.ALERT_RULE, lambda event: event.data["alert"] == alert)
+    if told is None:
+        return ""
+    parts = [str(part["explanation"]) for part in told.data["advice"]]
+    rule = f". The rule is {told.data['expr']}" if told.data["expr"] else ""
+    return rule + "".join(f". {part.rstrip('.')}" for part in parts)
+
+
+def _quiet(timeline: Timeline, scenario: Scenario) -> Check | None:
+    title, watched = "No alert fired", format_duration(scenario.watched_s)
+    ended = timeline.last(Kind.WATCH_ENDED)
+    if ended is None:
+        return Check("quiet", title, Result.UNKNOWN, "not watched to the end")
+    fired = [str(alert) for alert in ended.data["alerts"]]
+    if fired:
+        detail = "; ".join(
+            f"{alert} fired{_since_effect(timeline, alert)}{_advice(timeline, alert)}" for alert in fired
+        )
+        return Check("quiet", title, Result.MISSED, detail)
+    if ended.data["outcome"] == "unknown":
+        return Check("quiet", title, Result.UNKNOWN, "not known: the detector was blind meanwhile")
+    return Check("quiet", title, Result.MET, f"every alert stayed quiet for {watched}")
+
+
+def _since_effect(timeline: Timeline, alert: str) -> str:
+    firing, effective = alert_event(timeline, Kind.ALERT_FIRING, alert), timeline.first(Kind.FAULT_EFFECTIVE)
+    if firing is None or effective is None:
+        return ""
+    after_s = firing.at - effective.at
+    when = f"{after_s:.1f} s after" if after_s >= 0 else f"{-after_s:.1f} s before"
+    return f" {when} the effect, which nobody should be woken for"
+
+
+def _afterwards(timeline: Timeline, scenario: Scenario) -> Check | None:
+    if scenario.afterwards is None:
+        return None
+    title, objective = "Back to normal after the undo", scenario.afterwards.within
+    ended = timeline.last(Kind.AFTERWARDS_ENDED)
+    if ended is None:
+        return Check("afterwards", title, Result.UNKNOWN, "not observed", None, objective)
+    waited_s = float(ended.data["waited_s"])
+    result = Result.MET if ended.data["ok"] else Result.MISSED
+    detail = (
+        f"{ended.data['detail']} ({waited_s:.1f} s after the undo, objective {format_duration(objective)})"
+    )
+    return Check("afterwards", title, result, detail, Measured(waited_s, waited_s, waited_s), objective)
+
+
 def _runbook(timeline: Timeline, scenario: Scenario) -> Check:
-    title = f"Runbook {scenario.respond.runbook} worked"
+    title = f"Runbook {scenario.runbook} worked"
     ended = timeline.last(Kind.RUNBOOK_ENDED)
     if ended is None:
         return Check("runbook", title, Result.UNKNOWN, "it was not executed to its end")
@@ -179,8 +244,8 @@ def _runbook(timeline: Timeline, scenario: Scenario) -> Check:
 
 
 def _recovered(timeline: Timeline, scenario: Scenario) -> Check:
-    title, objective = "Service recovered within RTO", scenario.objectives.rto
-    measured = intervals(timeline, scenario.expect.alert).get("time_to_recover")
+    title, objective = "Service recovered within RTO", scenario.rto_s or 0.0
+    measured = intervals(timeline, scenario.alert).get("time_to_recover")
     if measured is not None:
         detail = _against(measured, objective, "after the effect")
         return Check("recovered", title, measured.within(objective), detail, measured, objective)
@@ -194,7 +259,7 @@ def _recovered(timeline: Timeline, scenario: Scenario) -> Check:
 
 
 def _restored(timeline: Timeline, scenario: Scenario) -> Check:
-    title, allowed = "Restored by the runbook", scenario.recovered.by
+    title, allowed = "Restored by the runbook", scenario.recovery.by
     if "self" in allowed:
         title = "Restored by the runbook or by itself"
     by = restored_by(timeline)
@@ -208,7 +273,7 @@ def _restored(timeline: Timeline, scenario: Scenario) -> Check:
 
 
 def _loss(timeline: Timeline, scenario: Scenario) -> Check | None:
-    title, objective = "Data loss within RPO", scenario.objectives.rpo
+    title, objective = "Data loss within RPO", scenario.rpo_s
     if objective is None:
         return None
     accounted = timeline.last(Kind.CANARY_ACCOUNTED)
@@ -230,12 +295,13 @@ def _loss(timeline: Timeline, scenario: Scenario) -> Check | None:
 
 
 def _alert_resolved(timeline: Timeline, scenario: Scenario) -> Check:
-    alert, objective = scenario.expect.alert, scenario.expect.resolves_within
+    alert, objective = scenario.expected.alert, scenario.expected.resolves_within
+    since = scenario.expected.resolves_after
     title = f"Alert {alert} resolved"
     measured = intervals(timeline, alert).get("time_to_resolve")
     ended = timeline.last(Kind.RESOLVE_ENDED)
     if measured is not None and (ended is None or ended.data["outcome"] == "resolved"):
-        detail = _against(measured, objective, "after recovery")
+        detail = _against(measured, objective, _AFTER[since])
         return Check("resolved", title, measured.within(objective), detail, measured, objective)
     if ended is None or ended.data["outcome"] in ("unknown", "not-fired"):
         why = (
@@ -245,10 +311,9 @@ def _alert_resolved(timeline: Timeline, scenario: Scenario) -> Check:
         )
         return Check("resolved", title, Result.UNKNOWN, why, None, objective)
     if ended.data["outcome"] == "resolved":
-        return Check(
-            "resolved", title, Result.MET, "it had resolved when the service was back", None, objective
-        )
-    detail = f"still firing {format_duration(objective)} after recovery"
+        back = "the service was back" if since == "recovery" else "everything was put back"
+        return Check("resolved", title, Result.MET, f"it had resolved when {back}", None, objective)
+    detail = f"still firing {format_duration(objective)} {_AFTER[since]}"
     return Check("resolved", title, Result.MISSED, detail, None, objective)
 
 
@@ -270,7 +335,9 @@ def _undone(timeline: Timeline, _scenario: Scenario) -> Check:
     return Check("undone", title, Result.MET, f"{len(recorded)} reverted, nothing is left")
 
 
-_CHECKS: tuple[Callable[[Timeline, Scenario], Check | None], ...] = (
+_AFTER = {"recovery": "after recovery", "undo": "after the undo"}
+_Judge = Callable[[Timeline, Scenario], Check | None]
+_DRILL: tuple[_Judge, ...] = (
     _preflight,
     _effective,
     _detected,
@@ -279,8 +346,10 @@ _CHECKS: tuple[Callable[[Timeline, Scenario], Check | None], ...] = (
     _restored,
     _loss,
     _alert_resolved,
+    _afterwards,
     _undone,
 )
+_CONTROL: tuple[_Judge, ...] = (_preflight, _effective, _quiet, _undone)
 _GROUNDS = frozenset({"preflight", "effective"})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 
 from core.worlds import fake_environment, fake_scenario
@@ -18,6 +19,7 @@ from gameday.timeline import Phase
 PHASES = [
     Phase.PREFLIGHT, Phase.ARM, Phase.INJECT, Phase.DETECT, Phase.RESPOND, Phase.RECOVER, Phase.ACCOUNT,
 ]  # fmt: skip
+TTL_S = 20.0
 STEP = {"heading": "Start it again", "section": "Resolution Steps", "budget_s": 60.0, "acts": True}
 
 
@@ -38,12 +40,22 @@ async def begin(session: Session, *, apply: bool = True, abort: bool = False) ->
     await session.preflight()
     if abort:
         session.abort("SIGINT received")
-    fault = faults.build(session.scenario.fault, session.target)
-    await session.arm(fault.prepare().to_json())
-    await session.injecting(fault.describe(), Instant.now().to_json())
+    parts = [faults.build(fault, session.target, TTL_S) for fault in session.scenario.fault]
+    await session.arm([part.prepare().to_json() for part in parts])
+    await session.injecting("; ".join(part.describe() for part in parts), Instant.now().to_json())
     begun = Instant.now().to_json()
-    detail = fault.apply() if apply else "disarmed"
+    detail = "; ".join(part.apply() for part in parts) if apply else "disarmed"
     await session.injected(detail, begun, Instant.now().to_json())
+
+
+async def answered(session: Session, act: Callable[[], object]) -> None:
+    """A runbook of one step, which does that."""
+    await session.responding("01-demo", "Demo")
+    await session.step_started(Instant.now().to_json(), action="act", **STEP)
+    act()
+    ended = {"outcome": "done", "over_budget": False, "duration_s": 0.1, "output": ""}
+    await session.step_ended(Instant.now().to_json(), **STEP, **ended)
+    await session.responded(completed=True, reason="")
 
 
 async def play(session: Session, abort_in: Phase | None = None) -> None:

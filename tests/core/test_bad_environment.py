@@ -61,19 +61,19 @@ HERE = "components here: database, cache, api"
         case(
             f"{{{ANSWERS}}}",
             "{state: up, component: database}",
-            "16: probes.answers: is of state; target process has probes of http, sql, tcp",
+            "16: probes.answers: is of state; target process has probes of http, sql, tcp, metric",
             id="probe-of-another-target",
         ),
         case(
             "sql: select 1",
             "sqll: select 1",
-            "16: probes.answers: expected exactly one of http, sql, tcp, state; found sqll",
+            "16: probes.answers: expected exactly one of http, sql, tcp, metric, state; found sqll",
             id="unknown-probe",
         ),
         case(
             "sql: select 1",
             "sql: select 1, tcp: x",
-            "16: probes.answers: expected exactly one of http, sql, tcp, state; found sql and tcp",
+            "16: probes.answers: expected exactly one of http, sql, tcp, metric, state; found sql and tcp",
             id="two-in-one-probe",
         ),
         case(
@@ -91,7 +91,8 @@ HERE = "components here: database, cache, api"
         case(
             "every: 100ms",
             "evry: 100ms",
-            "16: probes.answers.evry: unknown field; did you mean 'every'? known here: component, every, timeout, sql",
+            "16: probes.answers.evry: unknown field; did you mean 'every'? known here: component, every, timeout, sql, "
+            "new_connection",
             id="misspelt-in-a-probe",
         ),
         case(

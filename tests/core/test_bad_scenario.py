@@ -11,8 +11,12 @@ from gameday.scenario import load_scenario
 
 DURATION = "is not a duration; expected a number with a unit such as 100ms, 30s, 15m or 1h30m"
 TOP = (
-    "scenario, title, owner, tier, severity, hypothesis, tags, steady_state, fault, impact, expect, respond, "
-    "recovered, objectives, safety"
+    "scenario, title, owner, tier, severity, hypothesis, tags, steady_state, during, fault, impact, expect, respond, "
+    "recovered, afterwards, objectives, safety"
+)
+ONE_FAULT = (
+    "expected exactly one of kill, pause, partition, delay, throttle, lose, degrade, leak, burn, flood, fill, exhaust, "
+    "flush, destroy, deploy;"
 )
 TITLE = "title: The database dies"
 FAULT = "fault: {kill: database, signal: SIGKILL}"
@@ -36,7 +40,7 @@ FAULT = "fault: {kill: database, signal: SIGKILL}"
             "  also:",
             "  alos:",
             "15: expect.alos: unknown field; did you mean 'also'? "
-            "known here: alert, fires_within, resolves_within, also",
+            "known here: alert, fires_within, resolves_within, resolves_after, also",
             id="misspelt-inside",
         ),
         case(
@@ -141,29 +145,27 @@ FAULT = "fault: {kill: database, signal: SIGKILL}"
         case(
             FAULT,
             "fault: {explode: database}",
-            "9: fault: expected exactly one of kill, pause; found explode",
+            f"9: fault: {ONE_FAULT} found explode",
             id="unknown-fault",
         ),
         case(
             FAULT,
             "fault: {kill: a, pause: b}",
-            "9: fault: expected exactly one of kill, pause; found kill and pause",
+            f"9: fault: {ONE_FAULT} found kill and pause",
             id="two-faults",
         ),
-        case(
-            FAULT, "fault: {}", "9: fault: expected exactly one of kill, pause; found nothing", id="no-fault"
-        ),
+        case(FAULT, "fault: {}", f"9: fault: {ONE_FAULT} found nothing", id="no-fault"),
         case(
             FAULT,
             "fault: kill",
-            "9: fault: expected exactly one of kill, pause; found 'kill'",
+            f"9: fault: {ONE_FAULT} found 'kill'",
             id="text-for-a-fault",
         ),
         case(
             FAULT,
             "fault: [kill]",
-            "9: fault: expected exactly one of kill, pause; found a list",
-            id="list-for-a-fault",
+            f"9: fault[0]: {ONE_FAULT} found 'kill'",
+            id="text-in-a-list-of-faults",
         ),
         case(
             FAULT,

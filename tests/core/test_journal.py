@@ -268,7 +268,7 @@ def test_an_operation_of_another_version_is_reported_and_the_rest_still_run(
     log.record(Undo("unroute", "api"), 1.0)
     strange, known = revert_all(log, target, "runner")
     assert (strange.ok, known.ok) == (False, True)
-    assert strange.detail == "unroute api: unknown operation; this version knows start, resume"
+    assert strange.detail == "unroute api: unknown operation; this version does not know it"
     assert target.status()["database"].running is Running.UP
 
 

@@ -10,6 +10,7 @@ from core.worlds import fake_environment, fake_project, fake_scenario
 from gameday.detectors.base import RuleInfo
 from gameday.errors import ComponentNotFound, InvalidFile, Refused, UsageError
 from gameday.preflight import check_names, check_runbook, check_targets
+from gameday.runbook.manual import NoManual
 from gameday.targets.base import ComponentStatus, Running
 
 RULE = RuleInfo("it_is_down", 60.0)
@@ -83,12 +84,12 @@ def runbook_check(tmp_path: Path, *rules: RuleInfo, old: str = "", new: str = ""
     project = fake_project(tmp_path)
     path = project.runbook_file("01-demo")
     path.write_text(path.read_text().replace(old, new) if old else path.read_text())
-    return check_runbook(fake_scenario(), fake_environment(), project, rules)
+    return check_runbook(fake_scenario(), fake_environment(), project, rules, NoManual())
 
 
 def test_a_runbook_that_fits_is_told_with_its_steps(tmp_path: Path) -> None:
     found = runbook_check(tmp_path, RULE)
-    assert found == "01-demo has 1 steps that can be executed here; it_is_down names no runbook"
+    assert found == "01-demo has 1 steps that can be executed here; it lists it_is_down"
     named = RuleInfo(
         "it_is_down", 60.0, annotations={"runbook_url": "https://example.org/runbooks/01-demo.md"}
     )
@@ -101,10 +102,18 @@ def test_a_runbook_that_fits_is_told_with_its_steps(tmp_path: Path) -> None:
         pytest.param((), "", "", "the detector has no rule 'it_is_down'; rules there: ", id="no-rule"),
         pytest.param(
             (RuleInfo("it_is_down", 1.0, annotations={"runbook_url": "runbooks/02-other.md"}),),
-            "",
-            "",
-            "it_is_down names the runbook runbooks/02-other.md, the scenario wants 01-demo",
+            "alerts: [it_is_down]",
+            "alerts: [other]",
+            "it_is_down names the runbook runbooks/02-other.md, the scenario wants 01-demo, whose front matter does "
+            "not list it_is_down",
             id="another-runbook",
+        ),
+        pytest.param(
+            (RULE,),
+            "alerts: [it_is_down]",
+            "alerts: [other]",
+            "it_is_down names no runbook, the scenario wants 01-demo, whose front matter does not list it_is_down",
+            id="no-runbook-and-not-listed",
         ),
         pytest.param(
             (RULE,),
@@ -117,7 +126,8 @@ def test_a_runbook_that_fits_is_told_with_its_steps(tmp_path: Path) -> None:
             (RULE,),
             "probe: answers",
             "probe: mails",
-            "01-demo.md:25: step 'Start it again': probe 'mails' is not sampled in this drill; sampled: answers",
+            "01-demo.md:25: step 'Start it again': no probe 'mails' in environment fake; probes there: answers, "
+            "api-answers",
             id="check-of-no-probe",
         ),
     ],

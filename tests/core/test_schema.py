@@ -12,10 +12,12 @@ import yaml
 from typer.testing import CliRunner
 
 from core.good_files import ENVIRONMENT, FAKE_ENVIRONMENT, SCENARIO, broken
+from core.test_fault_files import CONTROL
 from gameday.cli import app
 from gameday.commands.files import schema
 
 ROOT = Path(__file__).parents[2]
+KILL = "fault: {kill: database, signal: SIGKILL}"
 VALIDATORS = {kind: jsonschema.Draft202012Validator(schema(kind)) for kind in ("scenario", "environment")}
 
 
@@ -41,6 +43,9 @@ def test_shipped_files_are_valid(kind: str) -> None:
 
 def test_the_good_files_of_these_tests_are_valid() -> None:
     assert errors("scenario", SCENARIO) == []
+    assert errors("scenario", CONTROL) == []
+    for fault in ("[{kill: a}, {pause: b}]", "{throttle: a, bytes_per_s: 64MiB}", "{burn: a}"):
+        assert errors("scenario", broken(SCENARIO, KILL, f"fault: {fault}")) == []
     assert errors("environment", ENVIRONMENT) == []
     assert errors("environment", FAKE_ENVIRONMENT) == []
 
@@ -55,6 +60,10 @@ def test_the_good_files_of_these_tests_are_valid() -> None:
         pytest.param("scenario", SCENARIO, "tier: 1", "tier: 5", id="out-of-range"),
         pytest.param("scenario", SCENARIO, "fault: {kill", "fault: {explode", id="unknown-fault"),
         pytest.param("scenario", SCENARIO, "steady_state: [answers]", "steady_state: []", id="empty-list"),
+        pytest.param("scenario", SCENARIO, KILL, "fault: [{kill: a}, {explode: b}]", id="unknown-in-a-list"),
+        pytest.param("scenario", SCENARIO, KILL, "fault: {lose: a, percent: 101}", id="percent"),
+        pytest.param("scenario", SCENARIO, KILL, "fault: {throttle: a, bytes_per_s: fast}", id="no-size"),
+        pytest.param("scenario", SCENARIO, KILL, "fault: {delay: a}", id="part-of-a-fault-missing"),
         pytest.param("environment", ENVIRONMENT, "target: process", "target: docker", id="unknown-target"),
         pytest.param("environment", ENVIRONMENT, "port: 8080", "port: 65536", id="port"),
         pytest.param("environment", ENVIRONMENT, "valkey:", "redis:", id="unknown-component"),

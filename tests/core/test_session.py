@@ -164,7 +164,7 @@ def test_a_drill_after_one_that_left_something_is_refused(project: Project) -> N
 def test_nothing_is_armed_without_a_passed_preflight(project: Project) -> None:
     async def hurry(session: Session) -> None:
         with pytest.raises(Refused, match="preflight was not passed; nothing may be touched"):
-            await session.arm({"operation": "start", "component": "database", "arguments": {}})
+            await session.arm([{"operation": "start", "component": "database", "arguments": {}}])
 
     session = run(session_of(project), hurry)
     assert recorded(session).timeline.first(Kind.UNDO_RECORDED) is None

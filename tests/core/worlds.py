@@ -118,3 +118,24 @@ def fake_project(root: Path) -> Project:
         (root / folder / name).write_text(text)
     fake_target(root)
     return Project(root)
+
+
+CONTROL = """\
+scenario: demo
+title: Nothing happens
+owner: platform
+tier: 1
+severity: SEV4
+hypothesis: No alert fires while nothing is wrong.
+steady_state: [answers]
+expect: {no_alert_for: 300ms}
+safety: {ttl: 20s}
+"""
+
+
+def fake_control(*changes: tuple[str, str]) -> Scenario:
+    """A control of a fraction of a second, and texts of it changed."""
+    text = CONTROL
+    for old, new in changes:
+        text = broken(text, old, new)
+    return parse(Scenario, yaml.safe_load(text))

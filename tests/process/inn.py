@@ -122,6 +122,7 @@ class Inn:
     """One project with its own state and reports; the environment is up while the fixture lives."""
 
     environment: ClassVar[str] = "inn"
+    drill_timeout_s: ClassVar[float] = TIMEOUT_S
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -159,7 +160,8 @@ class Inn:
         return Finished(done.returncode, done.stdout, done.stderr)
 
     def drill(self, *more: str, scenario: str = "database-down") -> Finished:
-        return self.gameday("run", scenario, "-e", self.environment, "--yes", *more)
+        arguments = ("run", scenario, "-e", self.environment, "--yes", *more)
+        return self.gameday(*arguments, timeout_s=self.drill_timeout_s)
 
     def start_drill(self, scenario: str = "database-down") -> subprocess.Popen[str]:
         return subprocess.Popen(

@@ -6,131 +6,39 @@ back by `load_record`.
 
 from __future__ import annotations
 
-import csv
-import json
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gameday.clock import Instant
-from gameday.record import SAMPLE_COLUMNS, DrillRecord, load_record
-from gameday.timeline import Event, Kind, Phase
+from gameday.record import DrillRecord, load_record
+from gameday.timeline import Kind, Phase
+from reporting.folders import (
+    ALERT,
+    CONTROL,
+    CONTROLS,
+    HOSTILE,
+    LONG,
+    OUT_OF_REACH,
+    QUIET,
+    RIGHT_TO_LEFT,
+    SCENARIO,
+    ZERO,
+    Folder,
+)
 
-ZERO = Instant(1_000_000_000_000, datetime(2026, 3, 2, 9, 0, 0, tzinfo=UTC))
-ALERT = "database_connection_failures"
-HOSTILE = "<script>alert('x')</script> & \"quoted\" | `tick` *bold* [a](javascript:alert(1))"
-RIGHT_TO_LEFT = "\u202eevil\u202c \u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627"
-CONTROLS = "bell\x07 escape\x1b[31m nul\x00 c1\x9b31m lone\ud800"
-LONG = "L" * 10_000
-
-SCENARIO = """\
-scenario: database-down
-title: {title}
-owner: platform
-tier: 1
-severity: SEV2
-hypothesis: The alert fires within 3 minutes and runbook 01 brings bookings back within 15.
-steady_state: [bookings, database-answers]
-fault: {{kill: database, signal: SIGKILL}}
-impact: {{probe: bookings, fails_within: 10s}}
-expect: {{alert: database_connection_failures, fires_within: 3m, resolves_within: 10m, also: [high_error_rate]}}
-respond: {{runbook: 01-database-down}}
-recovered: {{probes: [bookings, database-answers], stable_for: 10s}}
-objectives: {{rto: 15m, rpo: 15m}}
-safety: {{ttl: 20m, max_targets: 1}}
-"""
-
-
-@dataclass
-class Folder:
-    """Builds one evidence folder, event by event."""
-
-    path: Path
-    drill: str = "20260302T090000Z-database-down-a1b2c3"
-    speed: float = 1
-    title: str = "PostgreSQL dies under load"
-    environment: str = "hotel-local"
-    zero: Instant = ZERO
-    events: list[Event] = field(default_factory=list)
-    phase: Phase = Phase.PREFLIGHT
-    samples: dict[str, list[tuple[float, float, bool, str]]] = field(default_factory=dict)
-
-    def add(self, at_s: float, kind: Kind, **data: Any) -> Folder:
-        self.events.append(Event(len(self.events), kind, self.zero.plus(at_s), self.phase, data))
-        return self
-
-    def enter(self, at_s: float, phase: Phase, budget_s: float | None = None) -> Folder:
-        self.phase = phase
-        return self.add(at_s, Kind.PHASE_STARTED, budget_s=budget_s)
-
-    def start(self, **detector: Any) -> Folder:
-        facts = {
-            "kind": "embedded",
-            "every_s": 1.0,
-            "rules": "examples/hotel/rules/corrected.yaml",
-            **detector,
-        }
-        return self.add(
-            0,
-            Kind.DRILL_STARTED,
-            drill=self.drill,
-            scenario="database-down",
-            environment="hotel-local",
-            instance=self.environment,
-            target="process",
-            speed=self.speed,
-            detector=facts,
-            version="0.1.0",
-        )
-
-    def alert(self, at_s: float, kind: Kind, alert: str = ALERT, **data: Any) -> Folder:
-        expected = alert in (ALERT, "high_error_rate")
-        return self.add(
-            at_s,
-            kind,
-            **{"alert": alert, "labels": {}, "expected": expected, "resolution_s": 0.1, "value": 3.0, **data},
-        )
-
-    def step(
-        self, start_s: float, end_s: float, heading: str, budget_s: float = 120.0, **data: Any
-    ) -> Folder:
-        acts = data.pop("acts", True)
-        step = {"heading": heading, "section": "Recovery", "budget_s": budget_s, "acts": acts}
-        self.add(start_s, Kind.STEP_STARTED, **step)
-        took = end_s - start_s
-        over = took > budget_s
-        ended = {"outcome": "done", "over_budget": over, "duration_s": took, "output": "", **data}
-        return self.add(end_s, Kind.STEP_ENDED, **step, **ended)
-
-    def probe(
-        self, name: str, until_s: float, down: tuple[float, float] | None, every_s: float = 0.1
-    ) -> Folder:
-        """Samples each `every_s`; failing from `down[0]` to `down[1]`."""
-        rows = self.samples.setdefault(name, [])
-        for number in range(round(until_s / every_s)):
-            at = number * every_s
-            failing = down is not None and down[0] <= at < down[1]
-            rows.append((at, at + 0.004, not failing, "503: connection refused" if failing else "201"))
-        return self
-
-    def write(self) -> DrillRecord:
-        self.path.mkdir(parents=True)
-        text = SCENARIO.format(title=json.dumps(self.title))
-        (self.path / "scenario.yaml").write_text(text, encoding="utf-8")
-        lines = [json.dumps(event.to_json()) for event in self.events]
-        (self.path / "timeline.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        (self.path / "samples").mkdir()
-        for name, rows in self.samples.items():
-            with (self.path / "samples" / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
-                writer = csv.writer(file)
-                writer.writerow(SAMPLE_COLUMNS)
-                base = self.zero.mono_ns
-                writer.writerows(
-                    (base + round(a * 1e9), base + round(b * 1e9), int(ok), detail)
-                    for a, b, ok, detail in rows
-                )
-        return load_record(self.path)
+__all__ = [
+    "ALERT",
+    "ALL",
+    "CONTROLS",
+    "HOSTILE",
+    "LONG",
+    "RIGHT_TO_LEFT",
+    "SCENARIO",
+    "ZERO",
+    "Folder",
+    "Kind",
+    "Phase",
+]
 
 
 def _until_effect(folder: Folder) -> Folder:
@@ -314,6 +222,91 @@ def hostile(path: Path) -> DrillRecord:
     return _undo(_sampled(folder), 41.2).write()
 
 
+def _control(folder: Folder) -> Folder:
+    folder.start().enter(0.01, Phase.PREFLIGHT, 30.0)
+    folder.add(0.4, Kind.DETECTOR_HEALTH, ok=True, detail="13 rules evaluated")
+    folder.rule(0.5, "high_error_rate")
+    folder.add(2.0, Kind.PREFLIGHT_CHECKED, check="alert", ok=True, detail="all 13 alerts are quiet")
+    folder.enter(2.1, Phase.ARM, 10.0)
+    folder.add(2.2, Kind.UNDO_RECORDED, id="u1", operation="start", component="database", ttl_s=480.0)
+    folder.enter(2.4, Phase.INJECT, 10.0)
+    folder.add(2.5, Kind.FAULT_INJECTING, fault="degrade api: errors for 1 %", targets=["api"])
+    folder.add(2.55, Kind.FAULT_INJECTED, detail="200 OK")
+    folder.add(4.0, Kind.FAULT_EFFECTIVE, probe="no-server-errors", resolution_s=0.1, detail="2 > 0")
+    return folder.enter(4.1, Phase.DETECT, 360.0)
+
+
+def control_kept_quiet(path: Path) -> DrillRecord:
+    """A control that held: a fault below the threshold, and no alert."""
+    folder = _control(
+        Folder(path, drill="20260302T180000Z-control-quiet", text=CONTROL, title="One error in a hundred")
+    )
+    folder.add(364.0, Kind.WATCH_ENDED, outcome="quiet", watched_s=360.0, alerts=[])
+    return _undo(folder.probe("bookings", 364.0, None, 1.0), 364.1).write()
+
+
+def control_woke_somebody(path: Path) -> DrillRecord:
+    """A control that failed: a rule as its author wrote it fires at one error in a hundred."""
+    folder = _control(
+        Folder(path, drill="20260302T190000Z-control-fired", text=CONTROL, title="One error in a hundred")
+    )
+    folder.alert(8.0, Kind.ALERT_PENDING, "high_error_rate", expected=False)
+    folder.alert(128.0, Kind.ALERT_FIRING, "high_error_rate", expected=False)
+    folder.add(364.0, Kind.WATCH_ENDED, outcome="fired", watched_s=360.0, alerts=["high_error_rate"])
+    return _undo(folder.probe("bookings", 364.0, None, 1.0), 364.1).write()
+
+
+def control_unseen(path: Path) -> DrillRecord:
+    """A control without a fault whose detector was blind for a while."""
+    folder = Folder(path, drill="20260302T200000Z-control-blind", text=QUIET, title="Nothing happens")
+    folder.start().enter(0.01, Phase.PREFLIGHT, 30.0)
+    folder.add(2.0, Kind.PREFLIGHT_CHECKED, check="alert", ok=True, detail="all 13 alerts are quiet")
+    folder.enter(2.1, Phase.DETECT, 360.0)
+    folder.add(9.0, Kind.DETECTOR_HEALTH, ok=False, detail="scrape of api timed out")
+    folder.add(362.2, Kind.WATCH_ENDED, outcome="unknown", watched_s=360.0, alerts=[])
+    folder.enter(362.3, Phase.JUDGE)
+    return folder.add(362.4, Kind.DRILL_ENDED).write()
+
+
+def out_of_reach(path: Path) -> DrillRecord:
+    """A fault during another, a workaround, and what waited for it drained after the undo."""
+    folder = Folder(path, drill="20260302T210000Z-out-of-reach", text=OUT_OF_REACH)
+    _until_effect(folder)
+    injecting = next(n for n, event in enumerate(folder.events) if event.kind is Kind.FAULT_INJECTING)
+    folder.events, rest = folder.events[:injecting], folder.events[injecting:]
+    folder.add(2.41, Kind.DURING_INJECTING, fault="flood the log of api")
+    folder.add(2.42, Kind.DURING_INJECTED, detail="200 OK")
+    folder.add(2.45, Kind.DURING_EFFECTIVE, probe="log", detail="512 a second", waited_s=0.03)
+    folder.events += [replace(event, seq=len(folder.events) + n) for n, event in enumerate(rest)]
+    _detected(folder)
+    folder.enter(17.0, Phase.RESPOND, 600.0)
+    folder.add(17.05, Kind.RUNBOOK_STARTED, runbook="01-database-down", title="Database down")
+    folder.step(18.1, 20.4, "Queue what waits", mitigation="degraded-mode")
+    folder.add(21.1, Kind.RUNBOOK_ENDED, completed=True, reason="")
+    folder.enter(21.15, Phase.RECOVER, 900.0)
+    folder.add(20.2, Kind.SERVICE_RECOVERED, probes=["bookings"], stable_for_s=10.0, resolution_s=0.1)
+    folder.enter(30.3, Phase.ACCOUNT, 600.0)
+    folder.add(
+        31.0, Kind.CANARY_ACCOUNTED, acknowledged=140, missing=0, oldest_missing_s=None, detail="", ok=True
+    )
+    _undo(_sampled(folder), 41.2)
+    end = folder.events.pop()
+    folder.events.pop()
+    folder.phase = Phase.UNDO
+    folder.add(
+        53.5,
+        Kind.AFTERWARDS_ENDED,
+        ok=True,
+        probes=["pms-queue-drained"],
+        waited_s=12.0,
+        detail="pms-queue-drained hold",
+    )
+    folder.alert(60.0, Kind.ALERT_RESOLVED)
+    folder.add(60.1, Kind.RESOLVE_ENDED, outcome="resolved", after="undo")
+    folder.enter(60.2, Phase.JUDGE)
+    return folder.add(60.3, end.kind).write()
+
+
 ALL = {
     "passed": passed,
     "rehearsed": rehearsed,
@@ -324,4 +317,8 @@ ALL = {
     "broken_off": broken_off,
     "blind": blind,
     "hostile": hostile,
+    "control_kept_quiet": control_kept_quiet,
+    "control_woke_somebody": control_woke_somebody,
+    "control_unseen": control_unseen,
+    "out_of_reach": out_of_reach,
 }

@@ -195,6 +195,19 @@ def test_speed_divides_budgets_and_the_times_of_checks() -> None:
         Trial(USUAL, on, speed=0).run()
 
 
+def test_a_check_asks_for_how_long_its_probe_must_go_on_succeeding_and_speed_divides_it() -> None:
+    steadily = "budget: 1m\ncheck: {probe: live, within: 10s, steady_for: 30s}"
+    what = runbook(resolution_steps=START + step("Steady", steadily) + RESTORE)
+    on = world()
+    outcome = Trial(what, on).run()
+    assert (outcome.completed, on.steady) == (True, [0.0, 30.0])
+    assert outcome.steps[1].duration_s == 31.0
+    assert outcome.steps[1].over_budget is False
+    fast = world()
+    Trial(what, fast, speed=10).run()
+    assert fast.steady == [0.0, 3.0]
+
+
 def test_nothing_to_execute_is_not_completed() -> None:
     outcome = Trial(runbook(), world()).run()
     assert (outcome.completed, outcome.steps) == (False, ())

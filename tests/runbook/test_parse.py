@@ -77,10 +77,15 @@ def test_commands_and_checks_alone_are_steps_too() -> None:
     assert (answers.kind, answers.action, answers.describe()) == ("check", None, "check p")
 
 
+NEEDED = {"request": ", http: POST /mode"}
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_each_operation_says_its_verb_and_component(verb: str) -> None:
-    (found,) = runbook(resolution_steps=step("X", f"do: {{{verb}: some-thing}}\nbudget: 1s")).steps
-    assert found.describe() == f"{verb} some-thing"
+    block = f"do: {{{verb}: some-thing{NEEDED.get(verb, '')}}}\nbudget: 1s"
+    (found,) = runbook(resolution_steps=step("X", block)).steps
+    said = {"request": "request POST /mode of some-thing"}
+    assert found.describe() == said.get(verb, f"{verb} some-thing")
     assert found.component == "some-thing"
     assert found.may_change == (verb not in {"status", "logs"})
 
@@ -124,7 +129,10 @@ def with_block(block: str, heading: str = "X") -> str:
     return resolution(step(heading, block))
 
 
-ONE_VERB = "expected exactly one of start, stop, restart, kill, pause, resume, restore, status, logs;"
+ONE_VERB = (
+    "expected exactly one of start, stop, restart, kill, pause, resume, restore, rollback, reconnect, disconnect, "
+    "reclaim, request, status, logs;"
+)
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,8 @@ class World:
     """Time that a probe takes to succeed."""
     seen: list[tuple[str, float]] = field(default_factory=list)
     """What was asked for, with the time that was allowed."""
+    steady: list[float] = field(default_factory=list)
+    """For how long each probe was asked to go on succeeding."""
     during: Callable[[str], None] = lambda _: None
     time_s: float = 0.0
 
@@ -61,11 +63,12 @@ class World:
         self._spend(argv[0], " ".join(argv), timeout_s)
         return Execution(tuple(argv), self.exit_code, self.output, self.takes_s.get(argv[0], 0.0))
 
-    def wait_for_probe(self, probe: str, within_s: float) -> tuple[bool, str]:
+    def wait_for_probe(self, probe: str, within_s: float, steady_s: float) -> tuple[bool, str]:
         self.seen.append((probe, within_s))
+        self.steady.append(steady_s)
         self.during(probe)
         met = self.up[self.probes[probe]] and self.answer_s <= within_s
-        self.time_s += self.answer_s if met else within_s
+        self.time_s += self.answer_s + steady_s if met else within_s
         return met, "answered" if met else "connection refused"
 
     def _spend(self, name: str, what: str, timeout_s: float) -> None:

@@ -6,6 +6,8 @@ from typing import Protocol
 
 from gameday.journal import Undo
 
+APPLY_TIMEOUT_S = 15.0
+
 
 class Fault(Protocol):
     """One way to break a component.
@@ -21,6 +23,12 @@ class Fault(Protocol):
         """A few words for people: `kill database with SIGKILL`."""
         ...
 
-    def prepare(self) -> Undo: ...
+    def prepare(self) -> Undo:
+        """The reverse.
+
+        Raises:
+            UsageError: this environment cannot have this fault; says what it would need.
+        """
+        ...
 
     def apply(self) -> str: ...

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from gameday.faults.base import APPLY_TIMEOUT_S
 from gameday.journal import Undo
-
-TIMEOUT_S = 15.0
 
 
 class Kills(Protocol):
@@ -29,4 +28,4 @@ class Kill:
         return Undo("start", self.component)
 
     def apply(self) -> str:
-        return self.target.kill(self.component, self.signal, TIMEOUT_S)
+        return self.target.kill(self.component, self.signal, APPLY_TIMEOUT_S)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from gameday.faults.base import APPLY_TIMEOUT_S
 from gameday.journal import Undo
-
-TIMEOUT_S = 15.0
 
 
 class Pauses(Protocol):
@@ -28,4 +27,4 @@ class Pause:
         return Undo("resume", self.component)
 
     def apply(self) -> str:
-        return self.target.pause(self.component, TIMEOUT_S)
+        return self.target.pause(self.component, APPLY_TIMEOUT_S)

@@ -124,15 +124,14 @@ def chart(record: DrillRecord) -> Chart:
     """The drawing of one drill."""
     scale = _Scale.of(record)
     others = _other_alerts(record)
-    expected = record.scenario.expect.alert
-    first = _alert_lane(record, scale, expected, "expected alert")
-    must_fire = _deadline(record, scale, record.scenario.expect.fires_within, "the alert must fire")
-    lanes = [replace(first, deadline=must_fire)]
+    lanes = [] if record.scenario.control else [_expected_lane(record, scale)]
     lanes += [_alert_lane(record, scale, name, "other alert") for name in others[:MAX_OTHER_ALERTS]]
-    must_hold = _deadline(record, scale, record.scenario.objectives.rto, "the service must be back (RTO)")
+    recovered, rto_s = record.scenario.recovered, record.scenario.rto_s
+    must_hold = _deadline(record, scale, rto_s, "the service must be back (RTO)") if rto_s else None
+    back = recovered.probes if recovered else ()
     for name, rows in sorted(record.samples.items()):
         lane = _probe_lane(scale, origin(record), name, rows)
-        lanes.append(replace(lane, deadline=must_hold if name in record.scenario.recovered.probes else None))
+        lanes.append(replace(lane, deadline=must_hold if name in back else None))
     runbook = _steps_lane(record, scale)
     if runbook.spans:
         lanes.append(runbook)
@@ -143,6 +142,12 @@ def chart(record: DrillRecord) -> Chart:
         ticks=_ticks(record, scale),
         unseen_alerts=max(0, len(others) - MAX_OTHER_ALERTS),
     )
+
+
+def _expected_lane(record: DrillRecord, scale: _Scale) -> Lane:
+    expected = record.scenario.expected
+    must_fire = _deadline(record, scale, expected.fires_within, "the alert must fire")
+    return replace(_alert_lane(record, scale, expected.alert, "expected alert"), deadline=must_fire)
 
 
 def _deadline(record: DrillRecord, scale: _Scale, within_s: float, what: str) -> Span | None:
@@ -192,7 +197,7 @@ def _other_alerts(record: DrillRecord) -> list[str]:
         (event for event in record.timeline if event.kind in _STATES), key=lambda event: event.at.mono_ns
     )
     names = dict.fromkeys(str(event.data.get("alert")) for event in events)
-    return [name for name in names if name != record.scenario.expect.alert]
+    return [name for name in names if name != record.scenario.alert]
 
 
 def _alert_lane(record: DrillRecord, scale: _Scale, name: str, kind: str) -> Lane:
@@ -337,7 +342,7 @@ def _steps_lane(record: DrillRecord, scale: _Scale) -> Lane:
         budget = format_duration(round(step.budget_s, 3))
         note = f"step {step.number} {step.heading}: {step.outcome}, {_seconds(end - step.started.mono_ns)} of {budget}"
         spans.append(scale.span(step.started.mono_ns, end, kind, note, str(step.number)))
-    return Lane(f"steps of runbook {one_line(record.scenario.respond.runbook, 80)}", "steps", tuple(spans))
+    return Lane(f"steps of runbook {one_line(record.scenario.runbook or '', 80)}", "steps", tuple(spans))
 
 
 def _marks(record: DrillRecord, scale: _Scale) -> tuple[Mark, ...]:

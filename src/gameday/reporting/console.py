@@ -8,8 +8,10 @@ away (a closed pipe) silences the view instead of ending the drill.
 from __future__ import annotations
 
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
@@ -48,7 +50,8 @@ class LiveStatus:
     phase_elapsed_s: float
     phase_budget_s: float | None
     since_effect_s: float | None
-    rto_s: float
+    rto_s: float | None
+    """None where nothing has to recover (a control)."""
     alerts: tuple[tuple[str, str, float | None], ...]
     """Name, state and for how long: the expected alert first."""
     probes: tuple[tuple[str, bool | None, str], ...]
@@ -69,6 +72,8 @@ class DrillConsole:
         self._started: Instant | None = None
         self._last = float("-inf")
         self._gone = False
+        self._drawing = threading.Lock()
+        self._paused = False
 
     def event(self, event: Event) -> None:
         """One line for what happened, with the time since the start of the drill."""
@@ -84,7 +89,20 @@ class DrillConsole:
         if not self.live or now - self._last < REFRESH_S:
             return
         self._last = now
-        self._attempt(lambda: self._draw(status))
+        with self._drawing:
+            if not self._paused:
+                self._attempt(lambda: self._draw(status))
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """No live region while somebody is asked on the same terminal; from any thread."""
+        with self._drawing:
+            self._paused = True
+            self.close()
+        try:
+            yield
+        finally:
+            self._paused = False
 
     def finish(self, record: DrillRecord) -> None:
         """Close the live region and show the verdict."""
@@ -174,6 +192,8 @@ def status_text(status: LiveStatus, width: int) -> Text:
 
 
 def _rto(status: LiveStatus) -> Text:
+    if status.rto_s is None:
+        return Text("a control: no alert may fire", style="dim")
     if status.since_effect_s is None:
         return Text(
             f"RTO {format_duration(status.rto_s)}: the clock starts when the fault takes effect", style="dim"

@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gameday.intervals import restoring_step
+from gameday.intervals import restoring_mitigation, restoring_step
 from gameday.record import DrillRecord
 from gameday.reporting.summary import moments, proven, steps
+from gameday.scenario import Scenario
 from gameday.verdict import verdict_to_json
 
 
@@ -30,15 +31,11 @@ def verdict_document(record: DrillRecord) -> dict[str, Any]:
         "ended": record.ended.to_json()["utc"],
         **verdict_to_json(record.verdict),
         "summary": proven(record),
-        "expected_alert": scenario.expect.alert,
-        "runbook": scenario.respond.runbook,
+        "expected_alert": scenario.alert,
+        "runbook": scenario.runbook,
         "restoring_step": restoring_step(record.timeline),
-        "objectives": {
-            "fires_within_s": scenario.expect.fires_within,
-            "resolves_within_s": scenario.expect.resolves_within,
-            "rto_s": scenario.objectives.rto,
-            "rpo_s": scenario.objectives.rpo,
-        },
+        "mitigation": restoring_mitigation(record.timeline),
+        "objectives": _objectives(scenario),
         "moments": [
             {
                 "name": moment.name,
@@ -59,6 +56,17 @@ def verdict_document(record: DrillRecord) -> dict[str, Any]:
             for step in steps(record)
         ],
         "detector": dict(record.detector),
+    }
+
+
+def _objectives(scenario: Scenario) -> dict[str, float | None]:
+    if scenario.control:
+        return {"no_alert_for_s": scenario.watched_s}
+    return {
+        "fires_within_s": scenario.expected.fires_within,
+        "resolves_within_s": scenario.expected.resolves_within,
+        "rto_s": scenario.rto_s,
+        "rpo_s": scenario.rpo_s,
     }
 
 

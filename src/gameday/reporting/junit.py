@@ -6,6 +6,7 @@ An unknown check is an *error*, not a skip: a pipeline must not go green on what
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from collections.abc import Iterable
 
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 
@@ -18,6 +19,27 @@ from gameday.verdict import Check, Outcome
 
 def to_junit(record: DrillRecord) -> str:
     """The XML text."""
+    return document([suite_of(record)], record.ended - record.started)
+
+
+def document(suites: Iterable[TestSuite], duration_s: float) -> str:
+    """Test suites as one XML text. Times stay as they are: the sum of a drill's intervals, which overlap, is
+    not how long it lasted."""
+    report = JUnitXml("gameday")
+    times = []
+    for suite in suites:
+        times.append((suite, suite.time))
+        report.add_testsuite(suite)
+    report.update_statistics()  # type: ignore[no-untyped-call]
+    for suite, time in times:
+        suite.time = time
+    report.time = round(duration_s, 6)
+    ET.indent(report._elem)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(report._elem, encoding="unicode") + "\n"
+
+
+def suite_of(record: DrillRecord) -> TestSuite:
+    """One drill: a test case for each check, and one for its having come to its end."""
     name = record.scenario.scenario + (f" ({record.rehearsal})" if record.rehearsal else "")
     suite = TestSuite(name)
     suite.timestamp = record.started.utc.replace(tzinfo=None).isoformat(timespec="seconds")
@@ -31,14 +53,9 @@ def to_junit(record: DrillRecord) -> str:
             _finding(record, "verdict", Error(one_line(proven(record)), record.verdict.outcome.value))
         )
     suite.add_testcases(cases)
+    suite.update_statistics()  # type: ignore[no-untyped-call]
     suite.time = round(record.ended - record.started, 6)
-    report = JUnitXml("gameday")
-    report.add_testsuite(suite)
-    report.update_statistics()  # type: ignore[no-untyped-call]
-    # as the drill lasted, not the sum of its intervals, which overlap
-    suite.time = report.time = round(record.ended - record.started, 6)
-    ET.indent(report._elem)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(report._elem, encoding="unicode") + "\n"
+    return suite
 
 
 def _properties(record: DrillRecord) -> list[tuple[str, object]]:

@@ -124,7 +124,7 @@ def _runbook(record: DrillRecord) -> str:
     outputs = [
         f"Output of step {step.number}:\n\n{_indented(step.output)}" for step in taken if lines(step.output)
     ]
-    return "\n\n".join([f"## Runbook {escape(record.scenario.respond.runbook)}", table, *outputs])
+    return "\n\n".join([f"## Runbook {escape(record.scenario.runbook or '')}", table, *outputs])
 
 
 def _indented(output: str) -> str:

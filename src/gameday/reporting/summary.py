@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from gameday.clock import Instant
 from gameday.fields import format_duration
-from gameday.intervals import Measured, Result, restoring_step
+from gameday.intervals import Measured, Result, restoring_mitigation, restoring_step
+from gameday.plan import describe_during, describe_fault
 from gameday.record import DrillRecord
 from gameday.text import one_line
 from gameday.timeline import Event, Kind
@@ -74,7 +75,9 @@ def check_named(record: DrillRecord, name: str) -> Check | None:
 
 
 def figures(record: DrillRecord) -> tuple[Figure, ...]:
-    """The four answers that a manager wants: detected, recovered, lost, restored by."""
+    """The four answers that a manager wants: detected, recovered, lost, restored by; of a control, the one."""
+    if record.scenario.recovered is None:
+        return (_quiet_figure(record),)
     wanted = (
         ("detected", "Time to detect (MTTD)"),
         ("recovered", "Time to recover"),
@@ -84,10 +87,18 @@ def figures(record: DrillRecord) -> tuple[Figure, ...]:
     restored = check_named(record, "restored_by")
     by = record.verdict.restored_by or "not known"
     step = restoring_step(record.timeline)
-    allowed = f"expected: {' or '.join(record.scenario.recovered.by)}"
+    allowed = f"expected: {' or '.join(record.scenario.recovery.by)}"
     result = restored.result if restored else Result.UNKNOWN
     value = f"{by}, step “{one_line(step, 200)}”" if step and by == "runbook" else by
     return (*found, Figure("restored_by", "Restored by", value, allowed, result))
+
+
+def _quiet_figure(record: DrillRecord) -> Figure:
+    check, ended = check_named(record, "quiet"), record.timeline.last(Kind.WATCH_ENDED)
+    alerts = [str(alert) for alert in ended.data["alerts"]] if ended else []
+    value = "not watched to the end" if ended is None else one_line(", ".join(alerts), 500) or "none"
+    objective = f"none for {format_duration(record.scenario.watched_s)}"
+    return Figure("quiet", "Alerts that fired", value, objective, check.result if check else Result.UNKNOWN)
 
 
 _OBJECTIVES = {"detected": "within", "recovered": "RTO", "data_loss": "RPO"}
@@ -126,18 +137,21 @@ def proven(record: DrillRecord) -> str:
     verdict, scenario = record.verdict, record.scenario
     if verdict.outcome is Outcome.INCONCLUSIVE:
         effective = record.timeline.first(Kind.FAULT_EFFECTIVE)
-        if effective is None:
+        if effective is None and scenario.fault:
             return "Nothing was proven: no effect of a fault was observed."
         return "Not everything was proven; what is unknown is not counted as good."
     if verdict.outcome is Outcome.FAIL:
         missed = [check.title for check in verdict.checks if check.result is Result.MISSED]
         return f"Proven not to hold: {one_line('; '.join(missed))}."
+    if scenario.control:
+        under = f" although {fault_text(record)} was in force" if scenario.fault else ""
+        return f"Proven: no alert fired for {format_duration(scenario.watched_s)}{under}; everything was put back."
     mttd, recover = verdict.interval("mttd"), verdict.interval("time_to_recover")
     step = restoring_step(record.timeline)
     parts = [
-        f"after the fault ({fault_text(record)}) alert {scenario.expect.alert} fired"
+        f"after the fault ({fault_text(record)}) alert {scenario.alert} fired"
         + (f" in {measured_text(mttd)}" if mttd else ""),
-        f"runbook {scenario.respond.runbook}"
+        f"runbook {scenario.runbook}"
         + (f" (step “{one_line(step, 200)}”)" if step else "")
         + " brought the service back"
         + (f" in {measured_text(recover)}" if recover else ""),
@@ -150,9 +164,9 @@ def proven(record: DrillRecord) -> str:
 
 
 def fault_text(record: DrillRecord) -> str:
-    """`kill database`."""
-    fault = record.scenario.fault
-    return f"{fault.verb} {fault.component}"
+    """`kill database`, with what was in force before it."""
+    fault, during = describe_fault(record.scenario), describe_during(record.scenario)
+    return f"{fault}, during {during}" if during else fault
 
 
 def rehearsal_text(record: DrillRecord) -> str | None:
@@ -233,14 +247,14 @@ def _instants(record: DrillRecord) -> list[tuple[str, str, Instant, float | None
 
 
 def _expected(record: DrillRecord, kind: Kind) -> Event | None:
-    zero, alert = effect(record), record.scenario.expect.alert
+    zero, alert = effect(record), record.scenario.alert
     return record.timeline.first(
         kind, lambda event: event.data.get("alert") == alert and (zero is None or zero <= event.at)
     )
 
 
 def _expected_resolved(record: DrillRecord, firing: Event | None) -> Event | None:
-    alert = record.scenario.expect.alert
+    alert = record.scenario.alert
     return record.timeline.last(
         Kind.ALERT_RESOLVED,
         lambda event: event.data.get("alert") == alert and firing is not None and firing.at <= event.at,
@@ -274,7 +288,7 @@ def steps(record: DrillRecord) -> tuple[Step, ...]:
 def facts(record: DrillRecord) -> tuple[tuple[str, str], ...]:
     """Where and what was drilled: name and value, as text."""
     scenario, started = record.scenario, record.timeline.started.data
-    seconds = record.ended - record.started
+    seconds, mitigation = record.ended - record.started, restoring_mitigation(record.timeline)
     rows = [
         ("Drill", record.drill),
         ("Scenario", scenario.scenario),
@@ -286,8 +300,9 @@ def facts(record: DrillRecord) -> tuple[tuple[str, str], ...]:
         ("Speed", record.rehearsal or "real time"),
         ("Started", stamp(record.started)),
         ("Ended", f"{stamp(record.ended)} ({seconds:.1f} s)"),
-        ("Expected alert", scenario.expect.alert),
-        ("Runbook", scenario.respond.runbook),
+        ("Expected alert", scenario.alert or "none: a control"),
+        ("Runbook", scenario.runbook or "none: a control"),
+        *((("Mitigation", mitigation),) if mitigation else ()),
         ("Unexpected alerts", ", ".join(record.verdict.unexpected_alerts) or "none"),
         ("gameday", str(started.get("version", "unknown"))),
     ]

@@ -28,10 +28,10 @@ def write_reports(record: DrillRecord) -> tuple[Path, ...]:
         "report.html": to_html(record),
         "junit.xml": to_junit(record),
     }
-    return tuple(_write(record.folder / name, text) for name, text in documents.items())
+    return tuple(write_text(record.folder / name, text) for name, text in documents.items())
 
 
-def _write(path: Path, text: str) -> Path:
+def write_text(path: Path, text: str) -> Path:
     """Atomic and durable: beside the target, fsynced, renamed over it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, Tag, model_validator
 
-from gameday.fields import ByVerb, Model, Name, PositiveDuration, Text
+from gameday.fields import REQUEST_PATTERN, ByVerb, Duration, Model, Name, PositiveDuration, Text
 
 Mitigation = Literal["rollback", "failover", "fix-forward", "workaround", "degraded-mode"]
 MITIGATIONS: tuple[str, ...] = get_args(Mitigation)
@@ -93,6 +93,50 @@ class Restore(Operation):
     """`latest` replays what was archived since the backup; `backup` is for when the archive is lost too."""
 
 
+class Rollback(Operation):
+    """Return to the version before the last deployment; an error where nothing was deployed."""
+
+    verb: ClassVar[str] = "rollback"
+    rollback: Name
+
+
+class Reconnect(Operation):
+    """Remove what cuts or slows the network paths to a component; a path that is well stays as it is."""
+
+    verb: ClassVar[str] = "reconnect"
+    reconnect: Name
+
+
+class Disconnect(Operation):
+    """End the sessions of a database's or cache's clients, except those named."""
+
+    verb: ClassVar[str] = "disconnect"
+    disconnect: Name
+    keep: tuple[Text, ...] = ()
+    """Clients that stay, by the name they gave: `application_name`, or the client name of a cache."""
+
+
+class Reclaim(Operation):
+    """Delete what is disposable on a component's disk: rotated logs, core dumps; the environment lists them."""
+
+    verb: ClassVar[str] = "reclaim"
+    reclaim: Name
+
+
+class Request(Operation):
+    """An operator's HTTP request to a component; an answer of 400 or above is a failure."""
+
+    verb: ClassVar[str] = "request"
+    request: Name
+    http: str = Field(pattern=REQUEST_PATTERN)
+    """Method and path, such as `POST /admin/circuit-breaker/reset`."""
+    body: dict[str, Any] | None = None
+    """Sent as JSON."""
+
+    def __str__(self) -> str:
+        return f"request {self.http} of {self.request}"
+
+
 class Status(Operation):
     """Say what a component is doing."""
 
@@ -110,7 +154,22 @@ class Logs(Operation):
     lines: int = Field(default=50, ge=1, le=1000)
 
 
-_OPERATION = ByVerb(Start, Stop, Restart, Kill, Pause, Resume, Restore, Status, Logs)
+_OPERATION = ByVerb(
+    Start,
+    Stop,
+    Restart,
+    Kill,
+    Pause,
+    Resume,
+    Restore,
+    Rollback,
+    Reconnect,
+    Disconnect,
+    Reclaim,
+    Request,
+    Status,
+    Logs,
+)
 VERBS: tuple[str, ...] = tuple(_OPERATION.verbs)
 AnyOperation = Annotated[
     Annotated[Start, Tag("Start")]
@@ -120,6 +179,11 @@ AnyOperation = Annotated[
     | Annotated[Pause, Tag("Pause")]
     | Annotated[Resume, Tag("Resume")]
     | Annotated[Restore, Tag("Restore")]
+    | Annotated[Rollback, Tag("Rollback")]
+    | Annotated[Reconnect, Tag("Reconnect")]
+    | Annotated[Disconnect, Tag("Disconnect")]
+    | Annotated[Reclaim, Tag("Reclaim")]
+    | Annotated[Request, Tag("Request")]
     | Annotated[Status, Tag("Status")]
     | Annotated[Logs, Tag("Logs")],
     _OPERATION.discriminator,
@@ -156,7 +220,9 @@ class Check(Model):
     probe: Name
     """A probe of the environment."""
     within: PositiveDuration
-    """Time, from the end of the action, for the probe to succeed once."""
+    """Time, from the end of the action, for the probe to succeed."""
+    steady_for: Duration = 0.0
+    """How long it must then go on succeeding, for what fails only now and then; `0s`: once is enough."""
 
 
 class StepBlock(Model):

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gameday.clock import Clock, Instant, SystemClock
-from gameday.errors import Aborted, GamedayError, OperationTimedOut, RunbookError
+from gameday.errors import Aborted, GamedayError, OperationTimedOut
 from gameday.fields import format_duration
 from gameday.runbook.actions import Command, Operation, Question
+from gameday.runbook.manual import AnsweredManual, Manual, NoManual
 from gameday.runbook.model import INVESTIGATION, Runbook, Step, key
 from gameday.runbook.output import presentable, redact
 from gameday.runbook.records import CheckRecord, Outcome, StepEvent, StepOutcome, StepRecord
@@ -53,43 +54,10 @@ class Operations(Protocol):
         """Run a command where the component lives."""
         ...
 
-    def wait_for_probe(self, probe: str, within_s: float) -> tuple[bool, str]:
-        """Whether a sample taken from now on succeeds within that time, and what the last one said."""
+    def wait_for_probe(self, probe: str, within_s: float, steady_s: float) -> tuple[bool, str]:
+        """Whether samples taken from now on succeed within that time, for `steady_s` without a failure, and what
+        the last one said."""
         ...
-
-
-class Manual(Protocol):
-    """Who answers the questions of manual steps."""
-
-    def ask(self, heading: str, question: str, timeout_s: float) -> str | None:
-        """The answer, None where none came in time.
-
-        Raises:
-            RunbookError: nobody can be asked; the runbook ends, since no answer is not the answer `no`.
-        """
-        ...
-
-
-class NoManual:
-    """Nobody is there, as in CI: a manual step is an error, never a silent yes."""
-
-    def ask(self, heading: str, question: str, timeout_s: float) -> str | None:  # noqa: ARG002
-        raise RunbookError(
-            f"manual step {heading!r} needs an interactive game day or an answer in the scenario: {question}"
-        )
-
-
-class AnsweredManual:
-    """Answers prepared beforehand, by heading. YAML's `yes` and `no` arrive as booleans; both forms work."""
-
-    def __init__(self, answers: Mapping[str, str | bool]) -> None:
-        self._answers = {key(heading): _words(answer) for heading, answer in answers.items()}
-
-    def ask(self, heading: str, question: str, timeout_s: float) -> str | None:  # noqa: ARG002
-        answer = self._answers.get(key(heading))
-        if answer is None:
-            raise RunbookError(f"manual step {heading!r} has no prepared answer: {question}")
-        return answer
 
 
 def execute(
@@ -217,7 +185,7 @@ class _Run:
         elif within_s <= 0:
             attempt.fail("its budget was spent before its check")
         else:
-            self._check(attempt, step.check.probe, within_s)
+            self._check(attempt, step.check.probe, within_s, step.check.steady_for / self.speed)
         return attempt
 
     def _act(self, step: Step, budget_s: float) -> _Attempt:
@@ -256,10 +224,10 @@ class _Run:
         if answer.strip().casefold() in _NO:
             attempt.fail(f"answered {answer.strip()!r}: {question}")
 
-    def _check(self, attempt: _Attempt, probe: str, within_s: float) -> None:
+    def _check(self, attempt: _Attempt, probe: str, within_s: float, steady_s: float) -> None:
         met = False
         try:
-            met, detail = self.operations.wait_for_probe(probe, within_s)
+            met, detail = self.operations.wait_for_probe(probe, within_s, steady_s)
         except Aborted as error:
             detail = str(error) or "stopped during its check"
             attempt.outcome, attempt.reason = "stopped", detail
@@ -286,9 +254,3 @@ class _Attempt:
 
     def fail(self, reason: str) -> None:
         self.outcome, self.reason = "failed", reason
-
-
-def _words(answer: str | bool) -> str:
-    if isinstance(answer, bool):
-        return "yes" if answer else "no"
-    return answer

@@ -77,7 +77,7 @@ def lint(
 ) -> list[Finding]:
     """Every finding, ordered by file and line."""
     findings: list[Finding] = []
-    drilled = None if scenarios is None else {scenario.respond.runbook for scenario in scenarios}
+    drilled = None if scenarios is None else {scenario.runbook for scenario in scenarios}
     for runbook in runbooks:
         findings += _sections(runbook)
         findings += _path(runbook)
