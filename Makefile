@@ -1,7 +1,7 @@
 # gameday: `make help` lists everything.
 .DEFAULT_GOAL := help
 .PHONY: help setup chaos-database chaos-service chaos-network chaos-pms chaos-logs drills \
-	incident-detect incident-report incident-test incident-simulate test test-all check bench format lock clean
+	incident-detect incident-report incident-test incident-simulate test test-drills test-all check bench format lock clean
 
 SPEED ?= 10
 PARALLEL ?= 2
@@ -63,8 +63,11 @@ incident-test: $(DEV_STAMP) ## Test detection: scenarios compile and are valid, 
 incident-simulate: $(RUN_STAMP) ## Choose an incident from a menu (or SCENARIO=) and watch it, with verdict and report
 	@$(BIN)/gameday simulate --environment $(ENVIRONMENT) --speed $(SPEED) $(SCENARIO)
 
-test: $(DEV_STAMP) ## Run the tests (all but those marked long)
-	$(BIN)/pytest -m 'not long' -n 2 --dist loadgroup
+test: $(DEV_STAMP) ## Run the tests (all but those marked long or catalogue)
+	$(BIN)/pytest -m 'not long and not catalogue' -n 2 --dist loadgroup
+
+test-drills: $(DEV_STAMP) ## Run every shipped drill as a test: as it is, with an idle runbook, disarmed; 25 minutes
+	$(BIN)/pytest -m 'catalogue and not long' -n 2 --dist loadgroup
 
 test-all: $(DEV_STAMP) ## Run the tests, the long ones too: 50 kills, drills at the seeds' real figures
 	$(BIN)/pytest -n 2 --dist loadgroup --timeout 2400

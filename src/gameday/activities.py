@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from gameday import faults
 from gameday.clock import Instant
-from gameday.environment import Environment
+from gameday.environment import Environment, start_order
 from gameday.errors import GamedayError, RunbookError
 from gameday.fault_spec import AnyFault
 from gameday.fields import parse
@@ -187,7 +187,10 @@ class _Breaking:
     def prepare(cls, drill: _Drill, wanted: Sequence[AnyFault]) -> _Breaking:
         ttl_s = drill.scenario.safety.ttl / drill.speed
         parts = tuple(faults.build(fault, drill.target, ttl_s) for fault in wanted)
-        _call(drill, "arm", undos=[part.prepare().to_json() for part in parts])
+        # what starts last is put back last: reverting is last in, first out, and an API waits for its database
+        order = start_order(drill.target.environment.components)
+        recorded = sorted(parts, key=lambda part: order.index(part.component), reverse=True)
+        _call(drill, "arm", undos=[part.prepare().to_json() for part in recorded])
         return cls(drill, parts)
 
     @property
@@ -204,8 +207,10 @@ class _Breaking:
             try:
                 done.append(part.apply())
             except GamedayError as error:
+                reason = f"{part.describe()}: {error}"
+                _call(self.drill, "not_injected", detail=reason)
                 _leave(self.drill)
-                _end(f"{part.describe()}: {error}")
+                _end(reason)
         return "; ".join(done), begun
 
 

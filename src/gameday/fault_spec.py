@@ -87,10 +87,10 @@ class ThrottleFault(_NetworkFault):
 
 
 class LoseFault(_NetworkFault):
-    """Lose a share of what is sent to a component.
+    """Lose a share of the packets to and from a component.
 
-    Where packets can be dropped, packets are. Behind a proxy for TCP there are none, so this share of the
-    connections passes nothing: what a client sees whose packets are lost for longer than it waits.
+    Where packets can be dropped, packets are. A proxy for TCP has none to drop: there, what would have been lost
+    comes as late as TCP's retransmissions would bring it, and everything behind it waits.
     """
 
     verb: ClassVar[str] = "lose"

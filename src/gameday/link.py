@@ -40,6 +40,7 @@ METHODS = frozenset(
         "responded",
         "recover",
         "account",
+        "not_injected",
         "during_injecting",
         "during_injected",
         "during_effective",

@@ -192,6 +192,7 @@ class Scenario(Model):
                 absent = "impact" if self.fault else "fault"
                 problems.append(((absent,), "is required and absent: fault and impact belong together"))
         problems += self._ttl_is_too_short()
+        problems += self._the_same_twice()
         if problems:
             raise Misfit(*problems)
         return self
@@ -206,6 +207,12 @@ class Scenario(Model):
             return []
         message = f"is shorter than {name}: the dead-man switch would end the fault before {what}"
         return [(("safety", "ttl"), message)]
+
+    def _the_same_twice(self) -> list[tuple[Location, str]]:
+        """A fault is known by its verb and what it hits; one undo would end two."""
+        keys = [(fault.verb, fault.component, getattr(fault, "client", None)) for fault in self.faults]
+        twice = [key for key in dict.fromkeys(keys) if keys.count(key) > 1]
+        return [(("fault",), f"{verb} {component} is there twice") for verb, component, _ in twice]
 
     # --- a drill's parts, which a control has not ----------------------------------------------------------
 

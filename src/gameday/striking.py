@@ -187,6 +187,10 @@ class Striking(Observation):
         self._applied = (Instant.from_json(dict(begun)), Instant.from_json(dict(at)))
         self.timeline.record(Kind.FAULT_INJECTED, at=self._applied[1], detail=detail)
 
+    async def not_injected(self, detail: str) -> None:
+        """A fault could not be applied; what it may have done is undone."""
+        self.timeline.record(Kind.FAULT_FAILED, detail=detail)
+
     async def effective(self) -> bool:
         """Wait for the proof that the fault took effect."""
         impact, injecting, applied = self.scenario.proof, self._injecting, self._applied

@@ -50,13 +50,17 @@ class Kind(StrEnum):
     FAULT_INJECTING = "fault.injecting"  # fault, targets
     FAULT_INJECTED = "fault.injected"  # detail
     FAULT_EFFECTIVE = "fault.effective"  # probe, resolution_s, detail; at = first failed sample
+    FAULT_FAILED = "fault.failed"  # detail: it could not be applied
     FAULT_INEFFECTIVE = "fault.ineffective"  # probe, waited_s
     ALERT_PENDING = "alert.pending"  # alert, expected, resolution_s
     ALERT_FIRING = "alert.firing"  # the same
     ALERT_NOTIFIED = "alert.notified"  # the same
+    ALERT_SUPPRESSED = "alert.suppressed"  # the same and detail, from_the_start: nobody is told that it fires
+    ALERT_RELEASED = "alert.released"  # the same: no longer suppressed
     ALERT_RESOLVED = "alert.resolved"  # the same
+    ALERT_END_NOTIFIED = "alert.end-notified"  # the same: somebody was told that it resolved
     ALERT_LAPSED = "alert.lapsed"  # the same: it was pending, and its condition did not last
-    ALERT_RULE = "alert.rule"  # alert, expr, for_s, advice: [{code, title, explanation, instead}]
+    ALERT_RULE = "alert.rule"  # alert, expr, for_s, floor, advice: [{code, title, explanation, instead}]
     DETECTOR_HEALTH = "detector.health"  # ok, detail
     DETECT_ENDED = "detect.ended"  # outcome: firing | expired | unknown
     WATCH_ENDED = "watch.ended"  # outcome: quiet | fired | unknown; watched_s, alerts

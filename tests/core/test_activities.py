@@ -114,7 +114,7 @@ def test_everything_is_put_back_last_in_first_out_and_what_operators_switched_la
     one = drill((FAULT, f"{PAUSED}\nfault: [{{kill: database}}, {{fill: api}}]"), TWO)
     activities.preflight()
     activities.inject()
-    recorded_ = [*RESETS, "resume api", "start database", "unfill api"]
+    recorded_ = [*RESETS, "resume api", "unfill api", "start database"]
     assert undos(one, Kind.UNDO_RECORDED) == recorded_
     assert activities.undo()
     assert undos(one, Kind.UNDO_STARTED) == recorded_[::-1]
@@ -204,7 +204,7 @@ def test_the_second_of_two_faults_that_fails_has_the_first_put_back(drill: MakeD
     one.target.fill = full  # type: ignore[method-assign]
     one.ends(activities.inject)
     assert one.record.verdict.outcome is Outcome.INCONCLUSIVE
-    assert undos(one, Kind.UNDO_ENDED) == ["unfill api", "start database", "request cache", "request api"]
+    assert undos(one, Kind.UNDO_ENDED) == ["start database", "unfill api", "request cache", "request api"]
     nothing_is_left(one.session)
 
 

@@ -136,6 +136,15 @@ def test_a_list_of_faults_names_the_line_of_each(tmp_path: Path) -> None:
     ]
 
 
+def test_the_same_fault_twice_is_refused_also_when_one_is_in_force_before(tmp_path: Path) -> None:
+    text = with_fault("[{kill: database}, {kill: database, signal: SIGTERM}]")
+    assert complaints(load_scenario, tmp_path / "demo.yaml", text) == [
+        "9: fault: kill database is there twice"
+    ]
+    links = with_fault("[{partition: database, client: api}, {partition: database, client: load}]")
+    assert len(scenario(links).fault) == 2
+
+
 def test_one_fault_and_a_list_are_a_tuple_and_written_as_they_were() -> None:
     one, several = scenario(SCENARIO), scenario(with_fault("[{kill: database}, {pause: api}]"))
     assert one.fault == (KillFault(kill="database", signal="SIGKILL"),)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from core.good_files import SCENARIO, broken
@@ -122,11 +122,19 @@ FAULTS = st.one_of(
 SEVERAL = FAULTS | st.lists(FAULTS, min_size=1, max_size=10)
 
 
+VERBS = tuple(kind.verb for kind in get_args(AnyFault))
+
+
 @given(fault=SEVERAL, during=st.none() | SEVERAL)
 def test_whatever_breaks_is_read_as_written_and_written_as_it_can_be_read(fault: Any, during: Any) -> None:
     tree = yaml.safe_load(SCENARIO) | {"fault": fault}
     if during is not None:
         tree["during"] = {"fault": during, "impact": {"probe": "answers", "fails_within": "5s"}}
+    wanted = [
+        part for value in (fault, during or []) for part in ([value] if isinstance(value, dict) else value)
+    ]
+    hits = [tuple(part.get(name) for name in (*VERBS, "client")) for part in wanted]
+    assume(len(set(hits)) == len(hits))
     found = parse(Scenario, tree)
     written = [fault] if isinstance(fault, dict) else fault
     assert [(part.verb, part.component) for part in found.fault] == [

@@ -7,6 +7,7 @@ Generated from `scenarios/`: a new file takes part in all three, once `SHIPPED` 
 from __future__ import annotations
 
 import csv
+import json
 import re
 import shutil
 import tempfile
@@ -15,18 +16,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import httpx
 import pytest
 import yaml
 
 from gameday.runbook.parse import load_runbook
 from gameday.scenario import load_scenario
-from process.inn import REPOSITORY, Inn
+from process.inn import REPOSITORY, Inn, kill, until
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.process, pytest.mark.catalogue, pytest.mark.timeout(400)]
 
 SPEED = "10"
 IN_VAIN = "20"
 """Where a drill waits for what cannot come, it waits half as long."""
+
+
+PUT_BACK_WITHIN_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,40 @@ class Shown:
     unharmed: tuple[str, ...] = ()
 
 
-SHIPPED = {}
+SHIPPED = {
+    "api-hangs": Shown("Restart the API", unharmed=("database-answers",)),
+    "circuit-breaker-open": Shown("Reset the circuit breaker", unharmed=("bookings",)),
+    "complete-outage": Shown("Start the API"),
+    "cpu-saturation": Shown("Restart the API to end what burns"),
+    "database-down": Shown("Start PostgreSQL again"),
+    "database-loss": Shown("Restore the latest backup"),
+    "database-pool-exhausted": Shown("Free connections"),
+    "deployment-failure": Shown("Roll back to the last good version", unharmed=("database-answers",)),
+    "disk-space-critical": Shown("Free disposable files"),
+    "high-error-rate": Shown("Restart the API"),
+    "high-latency": Shown("Reconnect the path to the database", unharmed=("database-answers",)),
+    "log-flood": Shown("Turn the log down", unharmed=("bookings",)),
+    "log-flood-database-down": Shown("Start PostgreSQL again"),
+    "low-cache-hit-rate": Shown("Send away who flushes it", unharmed=("bookings",)),
+    "memory-leak": Shown("Restart the API", unharmed=("bookings",)),
+    "network-delay": Shown("Reconnect the path to the database", unharmed=("database-answers",)),
+    "network-loss": Shown("Reconnect the path to the database", unharmed=("database-answers",)),
+    "network-partition-api-cache": Shown("Reconnect the network", unharmed=("availability", "bookings")),
+    "network-partition-api-database": Shown("Reconnect the network", unharmed=("database-answers",)),
+    "network-partition-api-pms": Shown("Reconnect the path to the PMS", unharmed=("bookings",)),
+    "pms-bad-payload": Shown("Take bookings without the PMS", unharmed=("bookings",)),
+    "pms-failure": Shown("Take bookings without the PMS", unharmed=("bookings",)),
+    "pms-rate-limited": Shown("Take bookings without the PMS", unharmed=("bookings",)),
+    "pms-timeout": Shown("Take bookings without the PMS", unharmed=("bookings",)),
+    "pms-unauthorized": Shown("Take bookings without the PMS", unharmed=("bookings",)),
+    "redis-down": Shown("Start the cache again", unharmed=("bookings", "availability")),
+    "redis-exporter-gone": Shown("Roll the API back", unharmed=("cache-answers", "bookings")),
+    "service-down": Shown("Start the API again", unharmed=("database-answers",)),
+    "slow-responses": Shown("Take the PMS out of the path", unharmed=("bookings",)),
+    "whatsapp-outage": Shown("Let the front desk inform guests", unharmed=("bookings",)),
+    "whatsapp-token-expired": Shown("Let the front desk inform guests", unharmed=("bookings",)),
+    "whatsapp-webhook-failure": Shown("Let the front desk inform guests", unharmed=("bookings",)),
+}
 CONTROLS = ("control-below-threshold", "control-quiet")
 """No runbook answers these, and nothing is to be restored."""
 
@@ -102,6 +140,23 @@ class Hotel(Inn):
     def _when(self, kind: str) -> int:
         return int(next(event["at"]["mono_ns"] for event in self.events() if event["event"] == kind))
 
+    def takes_bookings(self) -> bool:
+        """Whether a guest's booking, which waits for the PMS, is answered as on any other day."""
+        address = json.loads(self.gameday("env", "status", "hotel-local", "-o", "json").stdout)["api"][
+            "address"
+        ]
+        booking = {
+            "guest": "Ana",
+            "room_type": "double",
+            "arrival": "2030-05-01",
+            "nights": 1,
+            "confirm": True,
+        }
+        try:
+            return httpx.post(f"{address}/reservations", json=booking, timeout=1).status_code == 201
+        except httpx.HTTPError:
+            return False
+
     def reasons(self) -> str:
         return " ".join(self.verdict()["reasons"])
 
@@ -120,6 +175,7 @@ def _hotel() -> Iterator[Hotel]:
     down = hotel.gameday("env", "down", "hotel-local")
     assert down.code == 0, down.stderr
     assert not hotel.drill_processes()
+    assert str(root) not in Path("/proc/mounts").read_text(encoding="utf-8")
     shutil.rmtree(root)
 
 
@@ -176,6 +232,39 @@ def test_a_shipped_drill_proves_nothing_when_its_fault_is_disarmed(hotel: Hotel,
     assert hotel.checks()["undone"] == "met"
     assert hotel.happened("undo.recorded"), "a drill that never came to its fault would be another test"
     assert not hotel.happened("runbook.started")
+
+
+# --- whose runner is gone ----------------------------------------------------------------------------------------
+
+OF_EACH_KIND = shared(
+    [
+        "cpu-saturation",
+        "database-loss",
+        "database-pool-exhausted",
+        "deployment-failure",
+        "disk-space-critical",
+        "low-cache-hit-rate",
+        "network-loss",
+        "network-partition-api-database",
+        "pms-timeout",
+        "complete-outage",
+    ]
+)
+
+
+@pytest.mark.parametrize("scenario", OF_EACH_KIND)
+def test_the_dead_man_switch_puts_back_every_kind_of_fault(hotel: Hotel, scenario: str) -> None:
+    known = hotel.folders()
+    runner = hotel.start_drill(scenario)
+    struck = hotel.wait_for("fault.effective", runner, known)
+    assert struck is not None, runner.communicate(timeout=10)
+
+    kill(runner)
+
+    until((struck / "verdict.json").exists, PUT_BACK_WITHIN_S, "put back and judged by the dead-man switch")
+    assert hotel.verdict()["exit_code"] == 4
+    assert hotel.checks()["undone"] == "met"
+    until(hotel.takes_bookings, 30, "bookings are taken as before")
 
 
 # --- what the rules of the original file cannot see, and what they see wrongly -----------------------------------

@@ -13,6 +13,7 @@ from gameday.proxy import (
     Direction,
     Latency,
     LimitData,
+    Loss,
     Refuse,
     Reset,
     Slicer,
@@ -46,6 +47,31 @@ def test_jitter_stays_within_its_range_and_varies(world: World) -> None:
     assert min(took) >= 0.01
     assert sorted(took)[15] <= 0.12
     assert max(took) - min(took) > 0.01
+
+
+def test_lost_packets_come_as_late_as_retransmissions_and_in_order(world: World) -> None:
+    connection = world.open()
+    world.put(Loss(percent=30), direction="upstream")
+    took = []
+    for number in range(30):
+        began = time.monotonic()
+        assert exchange(connection, bytes([number])) == bytes([number])
+        took.append(time.monotonic() - began)
+        if sum(took) > 12:
+            break
+    late = [seconds for seconds in took if seconds >= 0.2]
+    assert 1 <= len(late) < len(took), "some were lost, not all"
+    connection.sendall(b"one")
+    connection.sendall(b"two")
+    connection.settimeout(20)
+    assert receive(connection, 6) == b"onetwo"
+
+
+def test_without_loss_nothing_is_late(world: World) -> None:
+    connection = world.open()
+    world.put(Loss(percent=0))
+    with timed(0, 0.35):
+        exchange(connection, b"x")
 
 
 def test_bandwidth_is_what_was_asked_for(world: World) -> None:

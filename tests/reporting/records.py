@@ -38,6 +38,7 @@ __all__ = [
     "Folder",
     "Kind",
     "Phase",
+    "load_record",
 ]
 
 

@@ -16,8 +16,9 @@ from gameday.reporting.document import as_json
 from gameday.reporting.html import to_html
 from gameday.reporting.junit import to_junit
 from gameday.reporting.markdown import to_markdown
+from gameday.reporting.sentences import sentence
 from gameday.reporting.summary import facts, figures, moments, proven
-from gameday.timeline import Phase
+from gameday.timeline import Event, Kind, Phase
 from reporting import records
 from reporting.test_console import play
 from reporting.test_documents import Page
@@ -158,3 +159,8 @@ def test_what_holds_again_after_the_undo_is_a_check_of_every_report(tmp_path: Pa
     cases = {case.name: case for case in suite_of(record)}
     assert cases["Back to normal after the undo"].time == pytest.approx(12.0)
     assert "after the undo, objective 10m" in cases["Alert database_connection_failures resolved"].system_out
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_every_kind_of_event_has_a_sentence_of_its_own(kind: Kind) -> None:
+    assert kind.value not in sentence(Event(0, kind, records.ZERO, Phase.DETECT, {}))

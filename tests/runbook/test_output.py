@@ -63,9 +63,9 @@ def test_beginning_and_end_of_a_long_text_are_kept() -> None:
 )
 def test_the_worst_output_is_looked_through_quickly(piece: str) -> None:
     text = piece * (MAX_SCANNED_CHARACTERS // len(piece))
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert len(presentable(text).encode()) <= MAX_OUTPUT_BYTES
-    assert time.perf_counter() - begun < 5
+    assert time.process_time() - begun < 5
 
 
 def test_of_too_much_output_the_end_is_kept_from_a_whole_line_on() -> None:

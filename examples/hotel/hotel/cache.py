@@ -20,6 +20,9 @@ from hotel.settings import CacheSettings
 
 PING_EVERY_S = 1.0
 PING_TIMEOUT_S = 0.5
+UNANSWERED = (RedisError, OSError, TimeoutError, RuntimeError)
+"""The last: what uvloop raises for a connection that was closed while it was being set up, as by a proxy without its
+server."""
 
 
 class Cache:
@@ -63,7 +66,7 @@ class Cache:
         try:
             async with asyncio.timeout(self._settings.timeout_s):
                 value = await self._redis.get(key)
-        except (RedisError, OSError, TimeoutError) as error:
+        except UNANSWERED as error:
             self._failed(error)
             return None
         if value is None:
@@ -78,7 +81,7 @@ class Cache:
         try:
             async with asyncio.timeout(self._settings.timeout_s):
                 await self._redis.set(key, value, px=round(self._settings.ttl_s * 1000))
-        except (RedisError, OSError, TimeoutError) as error:
+        except UNANSWERED as error:
             self._failed(error)
 
     def _failed(self, error: BaseException) -> None:
@@ -96,7 +99,7 @@ class Cache:
         try:
             async with asyncio.timeout(PING_TIMEOUT_S):
                 await self._redis.ping()
-        except (RedisError, OSError, TimeoutError) as error:
+        except UNANSWERED as error:
             self._log.trouble("cache-unavailable", error)
             up = False
         else:

@@ -1,26 +1,37 @@
 """What switches for drills share: an exact share of requests, and requests that are kept waiting.
 
-A share is hit evenly (every fourth for 0.25) instead of at random, so that two drills with the same scenario
-see the same.
+A share is hit evenly (one of each four for 0.25) instead of at random, and by the same draw each time, so that two
+drills with the same scenario see the same.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
+
+SEED = 20
 
 
 class EvenShare:
-    """Answers 'hit' for exactly a share (0 to 1) of the calls."""
+    """Answers 'hit' for exactly a share (0 to 1) of the calls: one in each block of 1 / share calls.
+
+    Its place in the block varies. Always the last one would always hit the same caller where callers come in turn,
+    and spare all others.
+    """
 
     def __init__(self, share: float) -> None:
         self._share = share
+        self._random = random.Random(SEED)  # noqa: S311  # repeatable, not secret
         self._due = 0.0
+        self._block = 0
+        self._place = self._random.random()
 
     def hit(self) -> bool:
         self._due += self._share
-        if self._due < 1.0 - 1e-9:
+        if self._due < self._block + self._place + 1e-9:
             return False
-        self._due -= 1.0
+        self._block += 1
+        self._place = self._random.random()
         return True
 
 

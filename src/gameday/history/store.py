@@ -243,7 +243,8 @@ class History:
         updates = {name: statement.excluded[name] for name in values if name != "drill"}
         session.execute(statement.on_conflict_do_update(index_elements=["drill"], set_=updates))
         session.execute(delete(AlertRow).where(AlertRow.drill == values["drill"]))
-        session.execute(insert(AlertRow), alert_values(record))
+        if rows := alert_values(record):  # a quiet control has none
+            session.execute(insert(AlertRow), rows)
 
     def _insert(self) -> sqlite.Insert | postgresql.Insert:
         """An INSERT that knows the database's ON CONFLICT."""

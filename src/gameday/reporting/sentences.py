@@ -34,6 +34,8 @@ def tone(event: Event) -> str:
         return BAD if event.data.get("over_budget") or _failed(event.data.get("outcome")) else GOOD
     if event.kind is Kind.RUNBOOK_ENDED:
         return GOOD if event.data.get("completed") else BAD
+    if event.kind is Kind.WATCH_ENDED:
+        return GOOD if event.data.get("outcome") == "quiet" else BAD
     if event.kind is Kind.CANARY_ACCOUNTED and event.data.get("missing"):
         return BAD
     if "ok" in event.data:
@@ -41,7 +43,15 @@ def tone(event: Event) -> str:
     return GOOD if event.kind in _GOOD else NEUTRAL
 
 
-_BAD = frozenset({Kind.FAULT_INEFFECTIVE, Kind.SERVICE_DOWN, Kind.DRILL_ABORTED})
+_BAD = frozenset(
+    {
+        Kind.FAULT_FAILED,
+        Kind.DURING_INEFFECTIVE,
+        Kind.FAULT_INEFFECTIVE,
+        Kind.SERVICE_DOWN,
+        Kind.DRILL_ABORTED,
+    }
+)
 _GOOD = frozenset({Kind.SERVICE_RECOVERED, Kind.ALERT_RESOLVED})
 
 
@@ -107,6 +117,12 @@ def _fault(data: Data) -> str:
     return " ".join(map(str, fault.values())) if isinstance(fault, Mapping) else str(fault)
 
 
+def _rule(data: Data) -> str:
+    advice = data.get("advice") or []
+    known = f"; {len(advice)} known weaknesses" if advice else ""
+    return f"rule of {data.get('alert')}: {data.get('expr')} for {_seconds(data.get('for_s'))}{known}"
+
+
 _SENTENCES: Mapping[Kind, Callable[[Data], str]] = {
     Kind.DRILL_STARTED: lambda d: (
         f"drill {d.get('drill')}: {d.get('scenario')} in {d.get('instance', d.get('environment'))}"
@@ -119,8 +135,15 @@ _SENTENCES: Mapping[Kind, Callable[[Data], str]] = {
     Kind.DEADMAN_ARMED: lambda d: (
         f"dead-man switch armed: the fault ends by itself after {_seconds(d.get('ttl_s'))}"
     ),
+    Kind.DURING_INJECTING: lambda d: f"first, what must be in force before the fault: {_fault(d)}",
+    Kind.DURING_INJECTED: lambda d: f"in force{_colon(d.get('detail'))}",
+    Kind.DURING_EFFECTIVE: lambda d: f"it took effect: probe {d.get('probe')} fails{_colon(d.get('detail'))}",
+    Kind.DURING_INEFFECTIVE: lambda d: (
+        f"it had no effect: probe {d.get('probe')} still holds after {_seconds(d.get('waited_s'))}"
+    ),
     Kind.FAULT_INJECTING: lambda d: f"injecting: {_fault(d)}{_targets(d)}",
     Kind.FAULT_INJECTED: lambda d: f"injected{_colon(d.get('detail'))}",
+    Kind.FAULT_FAILED: lambda d: f"NOT injected{_colon(d.get('detail'))}",
     Kind.FAULT_EFFECTIVE: lambda d: (
         f"the fault took effect: probe {d.get('probe')} fails{_colon(d.get('detail'))}"
     ),
@@ -130,10 +153,18 @@ _SENTENCES: Mapping[Kind, Callable[[Data], str]] = {
     Kind.ALERT_PENDING: _alert("is pending"),
     Kind.ALERT_FIRING: _alert(_FIRING),
     Kind.ALERT_NOTIFIED: _alert("was notified"),
+    Kind.ALERT_SUPPRESSED: lambda d: f"{_alert('is suppressed')(d)}{_colon(d.get('detail'))}",
+    Kind.ALERT_RELEASED: _alert("is no longer suppressed"),
     Kind.ALERT_RESOLVED: _alert("resolved"),
+    Kind.ALERT_END_NOTIFIED: _alert("was notified as resolved"),
     Kind.ALERT_LAPSED: _alert("is no longer pending"),
+    Kind.ALERT_RULE: _rule,
     Kind.DETECTOR_HEALTH: _ok("the detector sees", "the detector is BLIND"),
     Kind.DETECT_ENDED: lambda d: f"detection ended: {d.get('outcome')}",
+    Kind.WATCH_ENDED: lambda d: (
+        f"watched for {_seconds(d.get('watched_s'))}: {', '.join(map(str, d.get('alerts') or [])) or d.get('outcome')}"
+        + (" fired" if d.get("alerts") else "")
+    ),
     Kind.RUNBOOK_STARTED: lambda d: f"runbook {d.get('runbook')}{_colon(d.get('title'))}",
     Kind.STEP_STARTED: lambda d: f"step “{d.get('heading')}”, budget {_seconds(d.get('budget_s'))}",
     Kind.STEP_ENDED: _step_ended,
@@ -146,6 +177,7 @@ _SENTENCES: Mapping[Kind, Callable[[Data], str]] = {
     ),
     Kind.CANARY_ACCOUNTED: _canary,
     Kind.RESOLVE_ENDED: lambda d: f"waiting for the alert to resolve ended: {d.get('outcome')}",
+    Kind.AFTERWARDS_ENDED: _ok("back to normal after the undo", "NOT back to normal after the undo"),
     Kind.UNDO_STARTED: lambda d: f"undoing: {_undo(d)}",
     Kind.UNDO_ENDED: lambda d: (
         f"{_undo(d)}: {'undone' if d.get('ok') else 'NOT undone'}{_colon(d.get('detail'))}"

@@ -177,15 +177,16 @@ class _Run:
         attempt.acted_at = self.clock.now()
         if attempt.outcome != "done" or step.check is None:
             return attempt
-        within_s = step.check.within / self.speed
+        within_s, steady_s = step.check.within / self.speed, step.check.steady_for / self.speed
         if step.section == INVESTIGATION:  # evidence must not cost more time than it was given
-            within_s = min(within_s, budget_s - (attempt.acted_at - started))
+            left_s = budget_s - (attempt.acted_at - started)
+            within_s, steady_s = min(within_s, left_s), max(0.0, min(steady_s, left_s - within_s))
         if self.stop():
             attempt.outcome, attempt.reason = "stopped", "stopped after its action, before its check"
         elif within_s <= 0:
             attempt.fail("its budget was spent before its check")
         else:
-            self._check(attempt, step.check.probe, within_s, step.check.steady_for / self.speed)
+            self._check(attempt, step.check.probe, within_s, steady_s)
         return attempt
 
     def _act(self, step: Step, budget_s: float) -> _Attempt:

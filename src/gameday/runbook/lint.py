@@ -155,9 +155,9 @@ def _step(runbook: Runbook, step: Step) -> Iterator[Finding]:
     if not step.text:
         message = f"{step.heading!r} has no sentence that tells a person what to do and when"
         yield Finding(runbook.path, step.line, "RB010", message)
-    if step.check is not None and step.check.within > step.budget_s:
+    if step.check is not None and step.check.within + step.check.steady_for > step.budget_s:
         message = (
-            f"the check may wait {format_duration(step.check.within)}, "
+            f"the check may wait {format_duration(step.check.within + step.check.steady_for)}, "
             f"the whole step has {format_duration(step.budget_s)}"
         )
         yield Finding(runbook.path, step.line_of("check", "within"), "RB011", message)

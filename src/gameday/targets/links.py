@@ -95,7 +95,7 @@ def toxic_of(fault: NetworkFault, name: str, ttl_s: float) -> Toxic:
                     name=name, effect=proxy.Bandwidth(bytes_per_s=fault.bytes_per_s), ttl_s=ttl_s
                 )
             case LoseFault():
-                return proxy.Toxic(name=name, effect=proxy.Blackhole(), percentage=fault.percent, ttl_s=ttl_s)
+                return proxy.Toxic(name=name, effect=proxy.Loss(percent=fault.percent), ttl_s=ttl_s)
             case PartitionFault(how="blackhole"):
                 return proxy.Toxic(name=name, effect=proxy.Blackhole(), ttl_s=ttl_s)
             case PartitionFault(how="reset"):

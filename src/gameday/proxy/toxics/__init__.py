@@ -12,6 +12,7 @@ from gameday.proxy.toxics.base import Direction, Effect, End, Host, Sink, Stage
 from gameday.proxy.toxics.blackhole import Blackhole, BlackholeStage
 from gameday.proxy.toxics.latency import Latency, LatencyStage
 from gameday.proxy.toxics.limit_data import LimitData, LimitDataStage
+from gameday.proxy.toxics.loss import Loss, LossStage
 from gameday.proxy.toxics.refuse import Refuse
 from gameday.proxy.toxics.reset import Reset, ResetStage
 from gameday.proxy.toxics.slicer import Slicer, SlicerStage
@@ -29,6 +30,7 @@ __all__ = [
     "Host",
     "Latency",
     "LimitData",
+    "Loss",
     "Refuse",
     "Reset",
     "Sink",
@@ -43,7 +45,7 @@ __all__ = [
 MAX_TTL_S = 86_400.0
 
 AnyEffect = Annotated[
-    Latency | Bandwidth | Blackhole | Timeout | SlowClose | LimitData | Slicer | Reset | Refuse,
+    Latency | Loss | Bandwidth | Blackhole | Timeout | SlowClose | LimitData | Slicer | Reset | Refuse,
     Field(discriminator="kind"),
 ]
 
@@ -52,6 +54,7 @@ _STAGES: dict[type[Effect], Any] = {
     Bandwidth: BandwidthStage,
     Blackhole: BlackholeStage,
     Timeout: TimeoutStage,
+    Loss: LossStage,
     SlowClose: SlowCloseStage,
     LimitData: LimitDataStage,
     Slicer: SlicerStage,
