@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, Tag, field_validator, model_validator
 
+from gameday.detector_settings import PrometheusDetector
 from gameday.errors import InvalidFile, UsageError
 from gameday.fields import (
     NAME_PATTERN,
@@ -350,7 +351,9 @@ class FakeDetector(Model):
     """The component."""
 
 
-DetectorSettings = Annotated[EmbeddedDetector | FakeDetector, Field(discriminator="kind")]
+DetectorSettings = Annotated[
+    EmbeddedDetector | PrometheusDetector | FakeDetector, Field(discriminator="kind")
+]
 
 
 class Link(Model):

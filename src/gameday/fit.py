@@ -20,7 +20,7 @@ _BELONGS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "fake": {"components": ("fake",), "probes": ("state",)},
 }
-_DETECTS = {"process": "embedded", "fake": "fake"}
+_DETECTS = {"process": ("embedded", "prometheus"), "fake": ("fake",)}
 _ANSWERS = {"http": "command", "sql": "postgresql", "metric": "command"}
 """Which component answers a probe; any component answers the others."""
 
@@ -42,8 +42,9 @@ def _of_another_target(environment: Environment) -> Iterator[tuple[Location, str
             if part.verb not in verbs:
                 yield (what, name), f"is of {part.verb}; target {target} has {what} of {', '.join(verbs)}"
     kind, right = environment.detector.kind, _DETECTS[target]
-    if kind != right:
-        yield ("detector", "kind"), f"{kind!r} is not for target {target}; expected {right!r}"
+    if kind not in right:
+        expected = " or ".join(map(repr, right))
+        yield ("detector", "kind"), f"{kind!r} is not for target {target}; expected {expected}"
 
 
 def _unknown_components(environment: Environment) -> Iterator[tuple[Location, str]]:
@@ -60,11 +61,16 @@ def _named(environment: Environment) -> Iterator[tuple[Location, str]]:
     for index, link in enumerate(environment.links):
         yield ("links", index, "client"), link.client
         yield ("links", index, "server"), link.server
-    if environment.detector.kind == "fake":
-        yield ("detector", "watches"), environment.detector.watches
-    else:
-        for index, scrape in enumerate(environment.detector.scrape):
+    detector = environment.detector
+    if detector.kind == "fake":
+        yield ("detector", "watches"), detector.watches
+    elif detector.kind == "embedded":
+        for index, scrape in enumerate(detector.scrape):
             yield ("detector", "scrape", index, "component"), scrape.component
+    else:
+        for location, endpoint in detector.endpoints.items():
+            if endpoint.component is not None:
+                yield ("detector", *location, "component"), endpoint.component
 
 
 def _asked(environment: Environment) -> Iterator[tuple[Location, str, str]]:

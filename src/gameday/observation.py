@@ -15,7 +15,7 @@ from gameday.canary import CanaryWriter
 from gameday.clock import Instant
 from gameday.detectors import open_detector
 from gameday.detectors.advice import Survey, advise
-from gameday.detectors.base import Alert, AlertState, Health, Transition
+from gameday.detectors.base import Alert, AlertState, Health, Notice, NoticeKind, Transition
 from gameday.environment import Environment
 from gameday.errors import Aborted, DetectorError, GamedayError, UsageError
 from gameday.evidence import Evidence
@@ -35,6 +35,12 @@ _ALERT_KINDS = {
     (AlertState.PENDING, AlertState.FIRING): Kind.ALERT_FIRING,
     (AlertState.PENDING, AlertState.INACTIVE): Kind.ALERT_LAPSED,
     (AlertState.FIRING, AlertState.INACTIVE): Kind.ALERT_RESOLVED,
+}
+_NOTICE_KINDS = {
+    NoticeKind.NOTIFIED: Kind.ALERT_NOTIFIED,
+    NoticeKind.END_NOTIFIED: Kind.ALERT_END_NOTIFIED,
+    NoticeKind.SUPPRESSED: Kind.ALERT_SUPPRESSED,
+    NoticeKind.RELEASED: Kind.ALERT_RELEASED,
 }
 
 
@@ -86,6 +92,7 @@ class Observation:
             speed=speed,
             on_transition=self._on_transition,
             on_health=self._on_health,
+            on_notice=self._on_notice,
         )
 
     def _sampled(self) -> tuple[str, ...]:
@@ -146,7 +153,22 @@ class Observation:
                 alert=transition.alert,
                 expected=transition.alert in known,
                 resolution_s=transition.resolution_s,
+                **({"seen": transition.seen} if transition.seen else {}),
             )
+        self._changed.set()
+
+    def _on_notice(self, notice: Notice) -> None:
+        if self.finished:
+            return
+        told = {"detail": notice.detail, "from_the_start": notice.from_the_start} if notice.detail else {}
+        self.timeline.record(
+            _NOTICE_KINDS[notice.kind],
+            at=notice.at,
+            alert=notice.alert,
+            expected=notice.alert in self.scenario.known_alerts,
+            resolution_s=notice.resolution_s,
+            **told,
+        )
         self._changed.set()
 
     def _tell_rule(self, alert: str) -> None:
@@ -162,7 +184,12 @@ class Observation:
             known = advise(rule, among=Survey.of(rules), speed=self.speed)
             advice = [asdict(part) for part in known if part.level == "error"]
             self.timeline.record(
-                Kind.ALERT_RULE, alert=alert, expr=rule.expr, for_s=rule.for_s, advice=advice
+                Kind.ALERT_RULE,
+                alert=alert,
+                expr=rule.expr,
+                for_s=rule.for_s,
+                floor=dict(rule.floor),
+                advice=advice,
             )
 
     def _on_health(self, health: Health) -> None:

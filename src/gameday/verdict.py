@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from gameday.alert_facts import advice, blind, silences_unread, since_effect, suppressed
 from gameday.fields import format_duration
 from gameday.intervals import (
     Measured,
@@ -22,7 +23,7 @@ from gameday.intervals import (
     restoring_step,
     unexpected_alerts,
 )
-from gameday.scenario import Scenario
+from gameday.scenario import Impact, Scenario
 from gameday.timeline import Kind, Timeline
 
 
@@ -137,19 +138,25 @@ def _effective(timeline: Timeline, scenario: Scenario) -> Check | None:
         return None
     title, objective = "Fault took effect", scenario.impact.fails_within
     probe = scenario.impact.probe
-    unproven = timeline.first(Kind.DURING_INEFFECTIVE)
-    if unproven is not None:
-        detail = (
-            f"probe {unproven.data['probe']} did not fail: what must be in force before the fault was not"
-        )
-        return Check("effective", title, Result.UNKNOWN, detail, None, objective)
     measured = intervals(timeline, scenario.alert).get("time_to_effect")
     if measured is None:
-        detail = f"probe {probe} did not fail within {format_duration(objective)}: nothing was proven"
-        return Check("effective", title, Result.UNKNOWN, detail, None, objective)
+        return Check(
+            "effective", title, Result.UNKNOWN, _no_effect(timeline, scenario.impact), None, objective
+        )
     result = Result.MET if measured.low_s <= objective else Result.UNKNOWN
     detail = f"probe {probe} failed {measured} after the injection began"
     return Check("effective", title, result, detail, measured, objective)
+
+
+def _no_effect(timeline: Timeline, impact: Impact) -> str:
+    unproven, failed = timeline.first(Kind.DURING_INEFFECTIVE), timeline.first(Kind.FAULT_FAILED)
+    if failed is not None:
+        return f"it could not be applied: {failed.data['detail']}"
+    if unproven is not None:
+        return f"probe {unproven.data['probe']} did not fail: what must be in force before the fault was not"
+    return (
+        f"probe {impact.probe} did not fail within {format_duration(impact.fails_within)}: nothing was proven"
+    )
 
 
 def _detected(timeline: Timeline, scenario: Scenario) -> Check:
@@ -159,29 +166,24 @@ def _detected(timeline: Timeline, scenario: Scenario) -> Check:
     if measured is not None:
         result = measured.within(objective)
         detail = _against(measured, objective, "after the effect")
-        if result is not Result.MET and _blind(timeline):
+        if result is not Result.MET and blind(timeline):
             result, detail = Result.UNKNOWN, f"{detail}, but the detector was blind meanwhile"
+        silence, unread = suppressed(timeline, alert), silences_unread(timeline, alert)
+        if silence is not None:
+            result, detail = Result.MISSED, f"it fired {detail}, but nobody was told: {silence}"
+        elif unread is not None and result is Result.MET:
+            result, detail = Result.UNKNOWN, f"{detail}, but whether it is silenced is not known: {unread}"
         return Check("detected", title, result, detail, measured, objective)
     ended = timeline.first(Kind.DETECT_ENDED)
-    if ended is None or ended.data["outcome"] != "expired" or _blind(timeline):
-        why = "the detector was blind meanwhile" if _blind(timeline) else "the drill did not get that far"
+    if ended is None or ended.data["outcome"] != "expired" or blind(timeline):
+        why = "the detector was blind meanwhile" if blind(timeline) else "the drill did not get that far"
         return Check("detected", title, Result.UNKNOWN, f"not known: {why}", None, objective)
     pending = alert_event(timeline, Kind.ALERT_PENDING, alert)
     seen = "it was pending but never fired" if pending else "it was not even pending"
     detail = (
-        f"did not fire within {format_duration(objective)} of the effect; {seen}{_advice(timeline, alert)}"
+        f"did not fire within {format_duration(objective)} of the effect; {seen}{advice(timeline, alert)}"
     )
     return Check("detected", title, Result.MISSED, detail, None, objective)
-
-
-def _advice(timeline: Timeline, alert: str) -> str:
-    """What is known of the rule that may explain what it did, as the end of a sentence."""
-    told = timeline.first(Kind.ALERT_RULE, lambda event: event.data["alert"] == alert)
-    if told is None:
-        return ""
-    parts = [str(part["explanation"]) for part in told.data["advice"]]
-    rule = f". The rule is {told.data['expr']}" if told.data["expr"] else ""
-    return rule + "".join(f". {part.rstrip('.')}" for part in parts)
 
 
 def _quiet(timeline: Timeline, scenario: Scenario) -> Check | None:
@@ -192,21 +194,12 @@ def _quiet(timeline: Timeline, scenario: Scenario) -> Check | None:
     fired = [str(alert) for alert in ended.data["alerts"]]
     if fired:
         detail = "; ".join(
-            f"{alert} fired{_since_effect(timeline, alert)}{_advice(timeline, alert)}" for alert in fired
+            f"{alert} fired{since_effect(timeline, alert)}{advice(timeline, alert)}" for alert in fired
         )
         return Check("quiet", title, Result.MISSED, detail)
     if ended.data["outcome"] == "unknown":
         return Check("quiet", title, Result.UNKNOWN, "not known: the detector was blind meanwhile")
     return Check("quiet", title, Result.MET, f"every alert stayed quiet for {watched}")
-
-
-def _since_effect(timeline: Timeline, alert: str) -> str:
-    firing, effective = alert_event(timeline, Kind.ALERT_FIRING, alert), timeline.first(Kind.FAULT_EFFECTIVE)
-    if firing is None or effective is None:
-        return ""
-    after_s = firing.at - effective.at
-    when = f"{after_s:.1f} s after" if after_s >= 0 else f"{-after_s:.1f} s before"
-    return f" {when} the effect, which nobody should be woken for"
 
 
 def _afterwards(timeline: Timeline, scenario: Scenario) -> Check | None:
@@ -355,18 +348,6 @@ _GROUNDS = frozenset({"preflight", "effective"})
 
 def _against(measured: Measured, objective_s: float, since: str) -> str:
     return f"{measured} {since}, objective {format_duration(objective_s)}"
-
-
-def _blind(timeline: Timeline) -> bool:
-    """Whether the detector could not see at some time between the effect and the end of detection."""
-    effective = timeline.first(Kind.FAULT_EFFECTIVE)
-    ended = timeline.first(Kind.DETECT_ENDED)
-    if effective is None:
-        return False
-    health = [event for event in timeline.all(Kind.DETECTOR_HEALTH) if ended is None or event.at <= ended.at]
-    before = [event for event in health if event.at <= effective.at]
-    during = [event for event in health if effective.at <= event.at]
-    return any(not event.data["ok"] for event in (*before[-1:], *during))
 
 
 def verdict_to_json(verdict: Verdict) -> dict[str, Any]:

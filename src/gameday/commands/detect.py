@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gameday.commands.interrupts import Interrupts
+from gameday.detector_settings import PrometheusDetector
 from gameday.detectors import open_detector
 from gameday.detectors.base import Alert, AlertState
 from gameday.detectors.watch import watch
@@ -33,10 +34,12 @@ class Watch:
 def detect(project: Project, target: OwnedTarget, how: Watch) -> int:
     """Watch until interrupted, or evaluate once. With `once`: 1 when an alert fires, 3 when one is unknown."""
     settings = target.environment.detector
-    if settings.kind != "embedded":
+    if settings.kind == "fake":
         raise UsageError(
             f"environment {target.instance} has the detector {settings.kind}, which is not run alone"
         )
+    if settings.kind != "embedded" and how.speed != 1:
+        raise UsageError(f"speed {how.speed:g}: the detector {settings.kind} keeps its own time")
     if how.report is not None and not how.once:
         raise UsageError("--report: expected together with --once")
     if not how.up:
@@ -55,7 +58,9 @@ def detect(project: Project, target: OwnedTarget, how: Watch) -> int:
                 target.down()
 
 
-def _detect(project: Project, target: OwnedTarget, settings: EmbeddedDetector, how: Watch) -> int:
+def _detect(
+    project: Project, target: OwnedTarget, settings: EmbeddedDetector | PrometheusDetector, how: Watch
+) -> int:
     every_s = how.interval_s or (min(settings.every, 1.0) if how.once else settings.every)
     detector = open_detector(
         settings.model_copy(update={"every": every_s}),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from gameday.detectors.base import Detector, OnHealth, OnTransition
+from gameday.detectors.base import Detector, OnHealth, OnNotice, OnTransition
 
 if TYPE_CHECKING:
+    from gameday.detector_settings import Endpoint, PrometheusDetector
+    from gameday.detectors.http_access import HttpAccess
     from gameday.environment import DetectorSettings
     from gameday.targets.base import Address
 
@@ -24,11 +27,13 @@ def open_detector(
     speed: float,
     on_transition: OnTransition,
     on_health: OnHealth,
+    on_notice: OnNotice = lambda _: None,
 ) -> Detector:
     """A detector that is not started yet. `address` tells where a component answers, `root` where rules lie.
 
     Raises:
         InvalidFile: the rules file has problems.
+        UsageError: a secret or a certificate is not where the settings say.
         ComponentNotFound: a component to scrape that has no address.
     """
     if settings.kind == "fake":
@@ -37,6 +42,10 @@ def open_detector(
         path = Path(unquote(urlsplit(address(settings.watches).url).path))
         return FakeDetector(
             settings.alert, settings.watches, path, on_transition=on_transition, on_health=on_health
+        )
+    if settings.kind == "prometheus":
+        return _monitoring(
+            settings, address, root, on_transition=on_transition, on_health=on_health, on_notice=on_notice
         )
     from gameday.detectors.embedded import EmbeddedDetector
     from gameday.detectors.rules import load_rules
@@ -52,4 +61,52 @@ def open_detector(
         interval_s=settings.every,
         on_transition=on_transition,
         on_health=on_health,
+    )
+
+
+def _monitoring(
+    settings: PrometheusDetector,
+    address: Callable[[str], Address],
+    root: Path,
+    *,
+    on_transition: OnTransition,
+    on_health: OnHealth,
+    on_notice: OnNotice,
+) -> Detector:
+    from gameday.detectors.alertmanager import Alertmanager
+    from gameday.detectors.http_access import HttpAccess, Secret
+    from gameday.detectors.monitoring import MonitoringStack
+    from gameday.detectors.webhook import WebhookReceiver
+
+    def access(what: str, endpoint: Endpoint) -> HttpAccess:
+        url = endpoint.url if endpoint.url is not None else address(str(endpoint.component)).url
+        return HttpAccess(what, url, endpoint.access, root)
+
+    def secret(reference: str | None, what: str) -> Secret | None:
+        return None if reference is None else Secret.at(reference, root, f"detector.webhook.{what}")
+
+    notifier, listener = settings.alertmanager, settings.webhook
+    alertmanager: partial[Alertmanager] | None = None
+    if notifier is not None:
+        alertmanager = partial(Alertmanager, access("Alertmanager", notifier), every_s=notifier.every)
+    webhook: partial[WebhookReceiver] | None = None
+    if listener is not None:
+        host, _, port = listener.listen.rpartition(":")
+        path_secret, bearer = secret(listener.secret, "secret"), secret(listener.bearer, "bearer")
+        webhook = partial(
+            WebhookReceiver,
+            host.strip("[]"),
+            int(port),
+            path=listener.path,
+            secret=path_secret,
+            bearer=bearer,
+        )
+    return MonitoringStack(
+        access("Prometheus", settings),
+        every_s=settings.every,
+        alertmanager=alertmanager,
+        webhook=webhook,
+        on_transition=on_transition,
+        on_health=on_health,
+        on_notice=on_notice,
     )

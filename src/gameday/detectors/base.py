@@ -13,12 +13,12 @@ import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 
 from gameday.clock import Instant
 
 
-def _no_labels() -> Mapping[str, str]:
+def _no_labels() -> Mapping[str, Any]:
     return MappingProxyType({})
 
 
@@ -55,6 +55,8 @@ class Transition:
     """One alert, or the `summary` of one rule, changed state at `at`, exact to `resolution_s` seconds.
 
     `state_to` INACTIVE after FIRING means resolved; after PENDING it means that the condition did not last.
+    `seen` says how `at` is known where another machine evaluates: `observed` (between two looks), `evaluated` (the
+    server names the evaluation) or `derived` (the server's pending instant, `for` and evaluation interval).
     """
 
     alert: str
@@ -64,11 +66,42 @@ class Transition:
     at: Instant
     resolution_s: float
     summary: bool = False
+    seen: str = ""
 
     @property
     def resolved(self) -> bool:
         """True when a firing alert ended."""
         return self.state_from is AlertState.FIRING and self.state_to is AlertState.INACTIVE
+
+
+class NoticeKind(enum.Enum):
+    """What became of a firing alert behind the rules. Only a receiver knows that somebody was notified."""
+
+    NOTIFIED = "notified"
+    END_NOTIFIED = "end notified"
+    SUPPRESSED = "suppressed"
+    RELEASED = "released"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What happened to the notifications of an alert, in the `resolution_s` seconds before `at`.
+
+    NOTIFIED and END_NOTIFIED (that it resolved) are about label sets that were not told of before; `labels` are
+    those of the first in the notification. SUPPRESSED and RELEASED are about all of
+    an alert: every label set is silenced or inhibited, by what `detail` says, or no longer. `from_the_start` is
+    true where an alert was suppressed when it was first seen firing: so nobody can have been told. `began_s` is when
+    the alert began to fire, in UTC seconds of the clock of whoever evaluates the rules, where that is told.
+    """
+
+    kind: NoticeKind
+    alert: str
+    labels: Mapping[str, str]
+    at: Instant
+    resolution_s: float
+    detail: str = ""
+    from_the_start: bool = False
+    began_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +118,7 @@ class RuleInfo:
     """What a drill needs to know of one alert rule. `for_s` is in force: already divided by the speed.
 
     `expr` is the expression as it stands in the file, its windows undivided; empty where it is not known.
+    `floor` is what a time to detect cannot be promised below, with its parts, in seconds; empty where not known.
     """
 
     name: str
@@ -92,6 +126,8 @@ class RuleInfo:
     severity: str | None = None
     annotations: Mapping[str, str] = field(default_factory=_no_labels)
     expr: str = ""
+    labels: Mapping[str, str] = field(default_factory=_no_labels)
+    floor: Mapping[str, float | None] = field(default_factory=_no_labels)
 
     @property
     def runbook_url(self) -> str | None:
@@ -100,6 +136,7 @@ class RuleInfo:
 
 
 OnTransition = Callable[[Transition], None]
+OnNotice = Callable[[Notice], None]
 OnHealth = Callable[[Health], None]
 
 

@@ -43,6 +43,11 @@ def label_key(labels: Mapping[str, str]) -> LabelKey:
     return tuple(sorted(labels.items()))
 
 
+def edges(before: AlertState, after: AlertState) -> tuple[AlertState, ...]:
+    """The states that are entered on the way from one to another, in order; none when they are equal."""
+    return _PATHS.get((before, after), ())
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """State of one label set, with the ticks that `for` and `keep_firing_for` count from (monotonic ns)."""
