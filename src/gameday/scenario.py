@@ -145,6 +145,8 @@ class Safety(Model):
     """The dead-man switch reverts the fault after this time, whatever became of the runner."""
     max_targets: int = Field(default=1, ge=1, le=1000)
     """A fault that would hit more targets than this is refused."""
+    alone: bool = False
+    """For drills that need the machine for themselves: of several in one run it comes last, beside no other."""
 
 
 class Scenario(Model):

@@ -7,7 +7,9 @@ Generated from `scenarios/`: a new file takes part in all three, once `SHIPPED` 
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -32,6 +34,7 @@ IN_VAIN = "20"
 
 
 PUT_BACK_WITHIN_S = 60
+MACHINE = Path(tempfile.gettempdir()) / f"gameday-machine-{os.getuid()}.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,11 +183,18 @@ def _hotel() -> Iterator[Hotel]:
 
 
 @pytest.fixture
-def hotel(_hotel: Hotel) -> Iterator[Hotel]:
+def hotel(_hotel: Hotel, request: pytest.FixtureRequest) -> Iterator[Hotel]:
     """The hotel with all its files as shipped and everything running."""
     _hotel.write_all()
-    yield _hotel
-    assert _hotel.left_behind() == []
+    with MACHINE.open("w") as machine:  # some drills need it for themselves: see `safety.alone`
+        scenario = getattr(request.node, "callspec", None) and request.node.callspec.params.get("scenario")
+        fcntl.flock(machine, fcntl.LOCK_EX if _needs_the_machine(scenario) else fcntl.LOCK_SH)
+        yield _hotel
+        assert _hotel.left_behind() == []
+
+
+def _needs_the_machine(scenario: str | None) -> bool:
+    return scenario is not None and load_scenario(REPOSITORY / "scenarios" / f"{scenario}.yaml").safety.alone
 
 
 def test_every_shipped_scenario_is_drilled_here() -> None:

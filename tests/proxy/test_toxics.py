@@ -94,6 +94,15 @@ def test_blackhole_passes_nothing_and_loses_nothing_when_it_heals(world: World, 
     assert receive(connection, 5) == b"later"
 
 
+def test_a_toxic_that_spares_a_connection_does_not_let_it_through_a_blackhole(world: World) -> None:
+    world.put(Latency(latency_s=0.1), name="spares", percentage=0)
+    world.put(Blackhole(), name="holds")
+    connection = world.connect()
+    connection.sendall(b"later")
+    assert silent(connection)
+    assert not world.echo.connections
+
+
 def test_blackhole_accepts_new_connections_that_never_reach_the_server(world: World) -> None:
     world.put(Blackhole())
     connection = world.connect()

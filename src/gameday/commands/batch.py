@@ -107,16 +107,14 @@ class Batch:
         """Every drill, at most `parallel` at once; with everything put back."""
         started = datetime.now(UTC)
         self._stop = asyncio.Event()
-        slots = asyncio.Semaphore(self.parallel)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._interrupt, signal.Signals(number).name)
         ticking = asyncio.create_task(self._tick())
         try:
             # none may end the waiting for the others, not even by a defect
-            done = await asyncio.gather(
-                *(self._take(job, slots) for job in self.jobs), return_exceptions=True
-            )
+            done = await self._take_all(alone=False, slots=self.parallel)
+            done += await self._take_all(alone=True, slots=1)
         finally:
             ticking.cancel()
             self.console.close()
@@ -148,6 +146,11 @@ class Batch:
         while True:
             self.console.tick()
             await asyncio.sleep(TICK_S)
+
+    async def _take_all(self, *, alone: bool, slots: int) -> list[BaseException | None]:
+        free = asyncio.Semaphore(slots)
+        jobs = [job for job in self.jobs if job.request.scenario.safety.alone is alone]
+        return await asyncio.gather(*(self._take(job, free) for job in jobs), return_exceptions=True)
 
     async def _take(self, job: Job, slots: asyncio.Semaphore) -> None:
         async with slots:

@@ -245,10 +245,13 @@ class Connection:
                 stage.started(fresh=False)
 
     def withdraw(self, name: str) -> None:
+        """Without this toxic; one that never acted here changes nothing, as another may still be about to."""
+        acted = self.has(name)
         for pipe in (self.up, self.down):
             if name in pipe.stages:
                 pipe.remove(name)
-        self.dial()
+        if acted:
+            self.dial()
 
     def has(self, name: str) -> bool:
         return name in self.up.stages or name in self.down.stages
