@@ -143,7 +143,15 @@ def test_reset_of_some_spares_the_others(
     connection = world.open()
     world.put(Reset(connections=which))  # type: ignore[arg-type]
     assert _breaks(connection) is open_breaks
-    assert _breaks(world.connect()) is new_breaks
+    assert _connecting_breaks(world) is new_breaks
+
+
+def _connecting_breaks(world: World) -> bool:
+    """The reset may come while the client is still connecting."""
+    try:
+        return _breaks(world.connect())
+    except ConnectionResetError:
+        return True
 
 
 def test_reset_waits_for_its_time(world: World) -> None:
