@@ -143,11 +143,22 @@ class Hotel(Inn):
     def _when(self, kind: str) -> int:
         return int(next(event["at"]["mono_ns"] for event in self.events() if event["event"] == kind))
 
+    def api(self) -> str:
+        status = json.loads(self.gameday("env", "status", "hotel-local", "-o", "json").stdout)
+        return str(status["api"]["address"])
+
+    def is_calm(self) -> bool:
+        """Whether nothing waits for the PMS or for WhatsApp beyond what is on its way."""
+        try:
+            page = httpx.get(f"{self.api()}/metrics", timeout=2).text
+        except httpx.HTTPError:
+            return False
+        queues = r"^(?:whatsapp_unconfirmed_messages|pms_pending_reservations) (\S+)$"
+        waiting = re.findall(queues, page, re.MULTILINE)
+        return len(waiting) == 2 and all(float(count) < 50 for count in waiting)
+
     def takes_bookings(self) -> bool:
         """Whether a guest's booking, which waits for the PMS, is answered as on any other day."""
-        address = json.loads(self.gameday("env", "status", "hotel-local", "-o", "json").stdout)["api"][
-            "address"
-        ]
         booking = {
             "guest": "Ana",
             "room_type": "double",
@@ -156,7 +167,7 @@ class Hotel(Inn):
             "confirm": True,
         }
         try:
-            return httpx.post(f"{address}/reservations", json=booking, timeout=1).status_code == 201
+            return httpx.post(f"{self.api()}/reservations", json=booking, timeout=1).status_code == 201
         except httpx.HTTPError:
             return False
 
@@ -189,6 +200,7 @@ def hotel(_hotel: Hotel, request: pytest.FixtureRequest) -> Iterator[Hotel]:
     with MACHINE.open("w") as machine:  # some drills need it for themselves: see `safety.alone`
         scenario = getattr(request.node, "callspec", None) and request.node.callspec.params.get("scenario")
         fcntl.flock(machine, fcntl.LOCK_EX if _needs_the_machine(scenario) else fcntl.LOCK_SH)
+        until(_hotel.is_calm, 60, "what an earlier drill left to be sent has been sent")
         yield _hotel
         assert _hotel.left_behind() == []
 
