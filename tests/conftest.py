@@ -16,3 +16,15 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if skipped and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
         reporter.write_line(f"GAMEDAY_NO_SKIP is set and {len(skipped)} tests were skipped", red=True)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Drills that passed only when repeated: what made the first one fail is worth a look."""
+    reports = [
+        report for outcome in ("passed", "failed") for report in terminalreporter.stats.get(outcome, [])
+    ]
+    repeated = [text for report in reports for name, text in report.user_properties if name == "repeated"]
+    if repeated:
+        terminalreporter.section("repeated drills")
+        for text in repeated:
+            terminalreporter.write_line(text)

@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,7 +24,7 @@ import yaml
 
 from gameday.runbook.parse import load_runbook
 from gameday.scenario import load_scenario
-from process.inn import REPOSITORY, Inn, kill, until
+from process.inn import REPOSITORY, Finished, Inn, kill, until
 
 pytestmark = [pytest.mark.process, pytest.mark.catalogue, pytest.mark.timeout(400)]
 
@@ -35,6 +35,9 @@ IN_VAIN = "20"
 
 PUT_BACK_WITHIN_S = 60
 MACHINE = Path(tempfile.gettempdir()) / f"gameday-machine-{os.getuid()}.lock"
+
+
+Told = Callable[[str, object], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,16 @@ class Hotel(Inn):
         examples = self.root / "examples"
         if not examples.exists():
             examples.symlink_to(REPOSITORY / "examples")
+
+    def drilled(self, scenario: str, expected: int, told: Told, *more: str) -> Finished:
+        """A drill, and where it does not end as expected once more: at this speed a neighbour's second of load is ten
+        or twenty. The summary of the tests tells of it."""
+        done = self.drill(*more, scenario=scenario)
+        if done.code != expected:
+            told("repeated", f"{scenario} {' '.join(more)}: exit code {done.code}: {self.reasons()}")
+            until(self.is_calm, 60, "what the first drill left to be sent has been sent")
+            done = self.drill(*more, scenario=scenario)
+        return done
 
     def let_the_runbook_do_nothing(self, scenario: str) -> None:
         """Its steps look where they acted; their checks stay and find out."""
@@ -214,8 +227,10 @@ def test_every_shipped_scenario_is_drilled_here() -> None:
 
 
 @pytest.mark.parametrize("scenario", DRILLS)
-def test_a_shipped_drill_passes_and_its_runbook_restored_the_service(hotel: Hotel, scenario: str) -> None:
-    done = hotel.drill("--speed", SPEED, scenario=scenario)
+def test_a_shipped_drill_passes_and_its_runbook_restored_the_service(
+    hotel: Hotel, scenario: str, record_property: Told
+) -> None:
+    done = hotel.drilled(scenario, 0, record_property, "--speed", SPEED)
 
     assert done.code == 0, done.stdout + done.stderr
     verdict = hotel.verdict()
@@ -230,10 +245,12 @@ def test_a_shipped_drill_passes_and_its_runbook_restored_the_service(hotel: Hote
 
 
 @pytest.mark.parametrize("scenario", DRILLS)
-def test_a_shipped_drill_fails_when_its_runbook_does_nothing(hotel: Hotel, scenario: str) -> None:
+def test_a_shipped_drill_fails_when_its_runbook_does_nothing(
+    hotel: Hotel, scenario: str, record_property: Told
+) -> None:
     hotel.let_the_runbook_do_nothing(scenario)
 
-    done = hotel.drill("--speed", IN_VAIN, scenario=scenario)
+    done = hotel.drilled(scenario, 1, record_property, "--speed", IN_VAIN)
 
     assert done.code == 1, done.stdout + done.stderr
     checks = hotel.checks()
@@ -243,10 +260,12 @@ def test_a_shipped_drill_fails_when_its_runbook_does_nothing(hotel: Hotel, scena
 
 
 @pytest.mark.parametrize("scenario", ALL)
-def test_a_shipped_drill_proves_nothing_when_its_fault_is_disarmed(hotel: Hotel, scenario: str) -> None:
+def test_a_shipped_drill_proves_nothing_when_its_fault_is_disarmed(
+    hotel: Hotel, scenario: str, record_property: Told
+) -> None:
     hotel.look_only_briefly(scenario)
 
-    done = hotel.drill("--speed", IN_VAIN, "--disarmed", scenario=scenario)
+    done = hotel.drilled(scenario, 3, record_property, "--speed", IN_VAIN, "--disarmed")
 
     assert done.code == 3, done.stdout + done.stderr
     assert hotel.verdict()["verdict"] == "INCONCLUSIVE"
