@@ -114,4 +114,5 @@ def _deploy(undo: Undo, target: Target) -> str:
     done = []
     if deployable.version(undo.component) != version:
         done.append(deployable.deploy(undo.component, version, REVERT_TIMEOUT_S))
-    return "; ".join([*done, _start(undo.component, target)])
+    # a deployment does not wait; starting what runs already waits until it is ready, as later undos may ask it
+    return "; ".join([*done, target.start(undo.component, REVERT_TIMEOUT_S)])

@@ -88,7 +88,7 @@ def test_a_version_is_put_back_once_and_what_does_not_run_is_started(target: Abl
     undo = Undo("deploy", "api", {"version": ""})
     target.deploy("api", "broken", 1)
     assert revert(undo, target) == "deploy api ; api: down -> up"
-    assert revert(undo, target) == "was up already"
+    assert revert(undo, target) == "api: up -> up", "started again, which waits until what runs is ready"
     target.stop("api", 1)
     revert(undo, target)
     assert target.status()["api"].running is Running.UP
