@@ -94,13 +94,14 @@ def test_an_exhausted_database_refuses_everybody_until_the_client_is_ended(make_
     assert target.detach("database", "exhaust", 5) == "no such client of database runs"
 
 
-def test_a_connection_that_becomes_free_is_taken_too(make_target: MakeTarget) -> None:
+def test_connections_in_use_are_taken_too(make_target: MakeTarget) -> None:
     target = make_target(database=SMALL)
     target.up()
     with connect(target, "shop-web") as early:
         target.attach("database", "exhaust", {}, 60, 10)
-        early.execute("select 1")
-    assert eventually(lambda: sessions(target) == ["nightly-report"] * 9)
+        assert eventually(lambda: sessions(target) == ["nightly-report"] * 9)
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            early.execute("select 1")
     assert refused(target)
 
 
@@ -120,20 +121,21 @@ def test_an_operator_who_ends_sessions_is_rid_of_the_client_and_keeps_whom_he_na
 ) -> None:
     target = make_target(database=SMALL)
     target.up()
-    with connect(target, "shop-web") as kept, connect(target, "stranger") as lost:
-        target.attach("database", "exhaust", {}, 60, 10)
+    target.attach("database", "exhaust", {}, 60, 10)
 
-        said = target.disconnect("database", ["shop-web"], 10)
+    said = target.disconnect("database", ["shop-web"], 10)
 
-        assert said == "ended 8 sessions of database: 7 of nightly-report, 1 of stranger"
-        kept.execute("select 1")
-        with pytest.raises(psycopg.errors.AdminShutdown):
-            lost.execute("select 1")
-        assert eventually(lambda: not agents(target))
-        assert sessions(target) == ["shop-web"]
+    assert said == "ended 9 sessions of database: 9 of nightly-report"
+    assert eventually(lambda: not agents(target))
     assert not refused(target)
     log = (target.folder / "database" / "client-exhaust.log").read_text()
     assert "an operator ended its session" in log
+    with connect(target, "shop-web") as kept, connect(target, "stranger") as lost:
+        target.disconnect("database", ["shop-web"], 10)
+        kept.execute("select 1")
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            lost.execute("select 1")
+        assert sessions(target) == ["shop-web"]
     assert eventually(lambda: target.disconnect("database", [], 10) == "no session of database to end")
 
 

@@ -88,10 +88,15 @@ _OTHERS = """
 
 
 def _push_out(connection: psycopg.Connection[Any]) -> int:
-    """End the sessions of others; how many there were. What is wrong with this one, `_lost` finds out."""
+    """End the sessions of others; how many there were.
+
+    Raises:
+        Ended: an operator ended this one.
+    """
     try:
         row = connection.execute(_OTHERS, [NAME]).fetchone()
-    except psycopg.Error:
+    except psycopg.Error as error:
+        _end_if_ordered(error)
         return 0
     return int(row[0]) if row else 0
 
@@ -102,18 +107,25 @@ def _lost(connection: psycopg.Connection[Any]) -> bool:
     Raises:
         Ended: an operator did.
     """
+    if connection.closed:
+        return True
     readable, _, _ = select.select([connection.fileno()], [], [], 0)
     if not readable:
         return False
     try:
         connection.execute("select 1")
     except psycopg.Error as error:
-        # a session whose server was killed says 57P01 too, "due to unexpected postmaster exit"
-        if isinstance(error, errors.AdminShutdown) and "administrator command" in str(error):
-            raise Ended from error
+        _end_if_ordered(error)
         connection.close()
         return True
     return False
+
+
+def _end_if_ordered(error: psycopg.Error) -> None:
+    """Raises Ended for a session that an operator ended. One whose server was killed says 57P01 too, "due to
+    unexpected postmaster exit"."""
+    if isinstance(error, errors.AdminShutdown) and "administrator command" in str(error):
+        raise Ended from error
 
 
 if __name__ == "__main__":
