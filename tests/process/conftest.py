@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,16 +11,8 @@ from process.inn import Inn
 
 @pytest.fixture(scope="session")
 def _inn() -> Iterator[Inn]:
-    root = Path(tempfile.mkdtemp(prefix="gameday-inn-")).resolve()
-    root.chmod(0o755)  # PostgreSQL runs as another user where the tests run as root
-    inn = Inn(root)
-    up = inn.gameday("env", "up", "inn")
-    assert up.code == 0, up.stderr
-    yield inn
-    down = inn.gameday("env", "down", "inn")
-    assert down.code == 0, down.stderr
-    assert not inn.drill_processes()
-    shutil.rmtree(root)
+    with Inn.standing() as inn:
+        yield inn
 
 
 @pytest.fixture

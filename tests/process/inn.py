@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import psutil
 
@@ -130,6 +133,22 @@ class Inn:
         for folder in ("environments", "scenarios", "runbooks"):
             (root / folder).mkdir(exist_ok=True)
         self.write_all()
+
+    @classmethod
+    @contextmanager
+    def standing(cls) -> Iterator[Self]:
+        """One that is up, in a folder of its own; afterwards nothing of it is left."""
+        root = Path(tempfile.mkdtemp(prefix=f"gameday-{cls.__name__.lower()}-")).resolve()
+        root.chmod(0o755)  # PostgreSQL runs as another user where the tests run as root
+        place = cls(root)
+        up = place.gameday("env", "up", cls.environment)
+        assert up.code == 0, up.stderr
+        yield place
+        down = place.gameday("env", "down", cls.environment)
+        assert down.code == 0, down.stderr
+        assert not place.drill_processes()
+        assert str(root) not in Path("/proc/mounts").read_text(encoding="utf-8")
+        shutil.rmtree(root)
 
     def write_all(self) -> None:
         """All files as they should be; a test changes one of them."""

@@ -193,17 +193,8 @@ class Hotel(Inn):
 
 @pytest.fixture(scope="module")
 def _hotel() -> Iterator[Hotel]:
-    root = Path(tempfile.mkdtemp(prefix="gameday-hotel-")).resolve()
-    root.chmod(0o755)  # PostgreSQL runs as another user where the tests run as root
-    hotel = Hotel(root)
-    up = hotel.gameday("env", "up", "hotel-local")
-    assert up.code == 0, up.stderr
-    yield hotel
-    down = hotel.gameday("env", "down", "hotel-local")
-    assert down.code == 0, down.stderr
-    assert not hotel.drill_processes()
-    assert str(root) not in Path("/proc/mounts").read_text(encoding="utf-8")
-    shutil.rmtree(root)
+    with Hotel.standing() as hotel:
+        yield hotel
 
 
 @pytest.fixture
