@@ -6,7 +6,7 @@ Elsewhere (a pipe, a CI log) each drill is one plain line when it starts and one
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -16,14 +16,14 @@ from rich.table import Table
 from rich.text import Text
 
 from gameday.reporting.batch import NOT_RUN, DrillResult, RunSummary
-from gameday.reporting.terminal import can_redraw, console_for
+from gameday.reporting.terminal import Shown, can_redraw, console_for
 from gameday.text import one_line
 
 _COLOURS = {"PASS": "green", "FAIL": "bold red", "INCONCLUSIVE": "yellow", NOT_RUN: "dim"}
 _FIGURES = ("MTTD", "To recover")
 
 
-class BatchConsole:
+class BatchConsole(Shown):
     """Shows one run. A reader who goes away silences the view and ends no drill."""
 
     def __init__(self, stream: IO[str], scenarios: Sequence[str], *, live: bool | None = None) -> None:
@@ -32,7 +32,6 @@ class BatchConsole:
         self._console = console_for(stream, live=self.live)
         self._rows: dict[str, DrillResult | float | None] = dict.fromkeys(scenarios)
         self._region: Live | None = None
-        self._gone = False
 
     def started(self, scenario: str, instance: str, log: Path) -> None:
         self._rows[scenario] = time.monotonic()
@@ -107,15 +106,6 @@ class BatchConsole:
             )
         self._console.print(table, soft_wrap=not self.live)
         self._console.print(Text(f"Report: {one_line(run.folder / 'summary.md')}"))
-
-    def _attempt(self, write: Callable[[], None]) -> None:
-        if self._gone:
-            return
-        try:
-            write()
-        except (OSError, ValueError):  # ValueError: the stream was closed
-            self._gone = True
-            self.live = False
 
 
 def _table(*columns: str) -> Table:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
@@ -23,7 +23,7 @@ from gameday.fields import format_duration
 from gameday.record import DrillRecord
 from gameday.reporting import console_final
 from gameday.reporting.sentences import BAD, GOOD, sentence, tone
-from gameday.reporting.terminal import can_redraw, console_for
+from gameday.reporting.terminal import Shown, can_redraw, console_for
 from gameday.text import one_line
 from gameday.timeline import Event, Kind, Phase
 
@@ -61,7 +61,7 @@ class LiveStatus:
     """Time to recover, once the service is back: the RTO clock has stopped there."""
 
 
-class DrillConsole:
+class DrillConsole(Shown):
     """Shows one drill. Give it stderr where stdout must stay clean (`--output json`)."""
 
     def __init__(self, stream: IO[str] | None = None, *, live: bool | None = None) -> None:
@@ -71,7 +71,6 @@ class DrillConsole:
         self._region: Live | None = None
         self._started: Instant | None = None
         self._last = float("-inf")
-        self._gone = False
         self._drawing = threading.Lock()
         self._paused = False
 
@@ -148,16 +147,6 @@ class DrillConsole:
                 f"{number}/{len(_PHASES)} {event.phase.value}: {sentence(event)}", style="not dim bold"
             )
         return text.append(f"  {sentence(event)}", style=f"not dim {_COLOURS.get(tone(event), '')}".strip())
-
-    def _attempt(self, write: Callable[[], None]) -> None:
-        """The drill goes on whatever becomes of its audience: a closed pipe only ends the showing."""
-        if self._gone:
-            return
-        try:
-            write()
-        except (OSError, ValueError):  # ValueError: the stream was closed
-            self._gone = True
-            self.live = False
 
 
 def status_text(status: LiveStatus, width: int) -> Text:

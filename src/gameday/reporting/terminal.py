@@ -6,7 +6,7 @@ Light on purpose: commands that only print a table must not load what a drill ne
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import IO
 
 from rich.console import Console
@@ -61,3 +61,20 @@ def can_redraw(stream: IO[str], environ: Mapping[str, str] = os.environ) -> bool
         return stream.isatty()
     except ValueError:  # closed
         return False
+
+
+class Shown:
+    """What is written for whoever looks on. The drills go on whatever becomes of their audience."""
+
+    live: bool
+    _gone = False
+
+    def _attempt(self, write: Callable[[], None]) -> None:
+        """Write, unless nobody is there any more: a closed pipe only ends the showing."""
+        if self._gone:
+            return
+        try:
+            write()
+        except (OSError, ValueError):  # ValueError: the stream was closed
+            self._gone = True
+            self.live = False
