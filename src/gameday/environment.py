@@ -9,7 +9,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, Tag, field_validator, model_validator
 
+from gameday.component_spec import Component
 from gameday.detector_settings import PrometheusDetector
+from gameday.docker_spec import Compose
 from gameday.errors import InvalidFile, UsageError
 from gameday.fields import (
     NAME_PATTERN,
@@ -22,7 +24,6 @@ from gameday.fields import (
     Model,
     Name,
     PositiveDuration,
-    Size,
     Text,
     shown,
     validate,
@@ -34,18 +35,6 @@ from gameday.project import Project
 REFERENCE = re.compile(r"\$\{([a-z0-9_.-]+)\}")
 
 
-def _port(value: object) -> object:
-    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 65535):
-        return value
-    raise ValueError(f"{shown(value)} is not a port; expected a number from 1 to 65535, or auto")
-
-
-def _setting(value: object) -> object:
-    if isinstance(value, str | int):
-        return value
-    raise ValueError(f"expected text, a whole number, or true or false, found {shown(value)}")
-
-
 def _number(value: object) -> object:
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
@@ -53,136 +42,6 @@ def _number(value: object) -> object:
 
 
 Number = Annotated[float, BeforeValidator(_number)]
-Port = Annotated[Annotated[int, Field(ge=1, le=65535)] | Literal["auto"], BeforeValidator(_port)]
-Setting = Annotated[str | int | bool, BeforeValidator(_setting)]
-
-
-# --- components of the process target ---------------------------------------------------------------------
-
-
-class Ready(Model):
-    """How to tell that a component has started."""
-
-    http: str | None = Field(default=None, pattern=PATH_PATTERN)
-    """A path that must answer 200; without it an accepted TCP connection counts."""
-    within: PositiveDuration = 20.0
-    """A component that is not ready by then has failed to start."""
-
-
-class Operator(Model):
-    """How an operator's requests reach a component."""
-
-    headers: dict[str, str] = {}
-    """Sent with each. `${secret:NAME}` is made by chance for each instance; `${env:NAME}` is read from the
-    environment. Neither is ever written to evidence."""
-    reset: str | None = Field(default=None, pattern=REQUEST_PATTERN)
-    """The request that takes back what operators can switch: asked at the end of every drill."""
-
-
-class _ProcessComponent(Model):
-    switch: str | None = Field(default=None, pattern=PATH_PATTERN)
-    """For components made for drills: the path where PUT brings a fault into force and DELETE ends it."""
-    operator: Operator = Operator()
-    tier: int | None = Field(default=None, ge=1, le=4)
-    """Service tier, 1 (critical) to 4."""
-    port: Port = "auto"
-    """The port on 127.0.0.1; `auto` finds a free one at `env up` and keeps it while the environment lives."""
-    after: tuple[Name, ...] = ()
-    """Components that are started before this one."""
-    ready: Ready = Ready()
-    stop_within: PositiveDuration = 10.0
-    """Time for an orderly stop; then the component is killed."""
-
-
-class PostgresqlSettings(Model):
-    """A PostgreSQL cluster, from the wheel's binaries or those on PATH."""
-
-    database: Name
-    """Created at `env up`, owned by `user`."""
-    user: Name
-    archive: bool = True
-    """Archive the write-ahead log continuously, so that later drills can restore to a point in time."""
-    base_backup: bool = True
-    """Take a base backup at `env up`."""
-    settings: dict[str, Setting] = {}
-    """Further lines of postgresql.conf."""
-
-
-class PostgresqlComponent(_ProcessComponent):
-    """A PostgreSQL server."""
-
-    verb: ClassVar[str] = "postgresql"
-    postgresql: PostgresqlSettings
-
-
-class ValkeySettings(Model):
-    """A Valkey (Redis-compatible) server from the wheel's binary or the one on PATH."""
-
-    append_only: bool = True
-    """Write an append-only file, synced every second."""
-
-
-class ValkeyComponent(_ProcessComponent):
-    """A Valkey server."""
-
-    verb: ClassVar[str] = "valkey"
-    valkey: ValkeySettings
-
-
-class Version(Model):
-    """Another version of a program: what is different in it."""
-
-    command: tuple[Text, ...] | None = Field(default=None, min_length=1)
-    env: dict[str, str] = {}
-
-
-class Disk(Model):
-    """A bounded disk for one component: a small file system where one may be mounted, else a quota."""
-
-    size: Annotated[Size, Field(ge=2**20, le=2**30)]
-    disposable: tuple[Text, ...] = ()
-    """Patterns of file names in it that may be deleted when space runs out, such as `*.log.*`."""
-
-
-class CommandComponent(_ProcessComponent):
-    """Any program that listens on one port."""
-
-    verb: ClassVar[str] = "command"
-    command: tuple[Text, ...] = Field(min_length=1)
-    """Program and arguments. `${python}` is the interpreter that runs gameday."""
-    directory: Text = "."
-    """Working folder, relative to the project."""
-    env: dict[str, str] = {}
-    """Environment variables. `${port}` is its own port, `${database.url}` another component's address, `${disk}`
-    and `${disk.quota}` its disk's folder and quota in bytes (0: the file system is the limit), `${secret:NAME}` a
-    secret made by chance for each instance."""
-    versions: dict[Name, Version] = {}
-    """Versions that a drill can roll out beside the one above."""
-    disk: Disk | None = None
-
-
-ProcessComponent = PostgresqlComponent | ValkeyComponent | CommandComponent
-
-
-class FakeComponent(Model):
-    """A component of the target `fake`, which is made of nothing."""
-
-    verb: ClassVar[str] = "fake"
-    fake: dict[str, str]
-    """Notes for people."""
-    tier: int | None = Field(default=None, ge=1, le=4)
-    after: tuple[Name, ...] = ()
-
-
-_COMPONENT = ByVerb(PostgresqlComponent, ValkeyComponent, CommandComponent, FakeComponent)
-Component = Annotated[
-    Annotated[PostgresqlComponent, Tag("PostgresqlComponent")]
-    | Annotated[ValkeyComponent, Tag("ValkeyComponent")]
-    | Annotated[CommandComponent, Tag("CommandComponent")]
-    | Annotated[FakeComponent, Tag("FakeComponent")],
-    _COMPONENT.discriminator,
-    _COMPONENT.exactly_one,
-]
 
 
 # --- probes, canary, detector -----------------------------------------------------------------------------
@@ -361,6 +220,21 @@ class Link(Model):
 
     client: Name
     server: Name
+    via: Name | None = None
+    """Target docker: the component whose container runs the fault proxy through which the client reaches the server."""
+    name: Name | None = None
+    """The link's name in that proxy's configuration; absent: `CLIENT-SERVER`."""
+    port: int | None = Field(default=None, ge=1, le=65535)
+    """Where that proxy listens for the client; needed beside `via`."""
+
+    @model_validator(mode="after")
+    def _of_a_proxy(self) -> Link:
+        if (self.via is None) != (self.port is None):
+            absent = "port" if self.port is None else "via"
+            raise Misfit(((absent,), "is required and absent: via and port belong together"))
+        if self.name is not None and self.via is None:
+            raise Misfit((("name",), "is of a link `via` a proxy"))
+        return self
 
 
 class Environment(Model):
@@ -368,8 +242,10 @@ class Environment(Model):
 
     environment: Name
     """The environment's name, equal to its file name."""
-    target: Literal["process", "fake"]
+    target: Literal["process", "docker", "fake"]
     description: str = ""
+    compose: Compose | None = None
+    """Target docker: the project that its components are services of."""
     components: dict[Name, Component] = Field(min_length=1)
     links: tuple[Link, ...] = Field(default=(), max_length=100)
     """Paths on which network faults are possible: the client reaches the server through the fault proxy."""

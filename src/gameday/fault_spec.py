@@ -6,14 +6,34 @@ environment cannot apply is refused at preflight.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import Field, Tag, field_validator
+from pydantic import BeforeValidator, Field, Tag, field_validator, model_validator
 
-from gameday.fields import ByVerb, Duration, Model, Name, PositiveDuration, Size
+from gameday.fields import ByVerb, Duration, Misfit, Model, Name, PositiveDuration, Size, Text, shown
 
 
-class KillFault(Model):
+def _share(value: object) -> object:
+    if (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+        and 0.01 <= value <= 1024
+    ):
+        return float(value)
+    raise ValueError(f"expected a number of processors from 0.01 to 1024, found {shown(value)}")
+
+
+Share = Annotated[float, BeforeValidator(_share)]
+
+
+class _Counted(Model):
+    count: int | None = Field(default=None, ge=1, le=1000)
+    """Hit only so many of its containers or pods, by name; absent: all."""
+
+
+class KillFault(_Counted):
     """End every process of a component at once; it stays down until a runbook or the undo starts it."""
 
     verb: ClassVar[str] = "kill"
@@ -27,7 +47,31 @@ class KillFault(Model):
         return self.kill
 
 
-class PauseFault(Model):
+class StopFault(_Counted):
+    """Stop a component in an orderly way, as a wrong command would; it stays down until somebody starts it."""
+
+    verb: ClassVar[str] = "stop"
+    stop: Name
+    """The component to stop."""
+
+    @property
+    def component(self) -> str:
+        return self.stop
+
+
+class RemoveFault(_Counted):
+    """Kill a component's containers and remove them. Their volumes stay; what they wrote elsewhere is lost."""
+
+    verb: ClassVar[str] = "remove"
+    remove: Name
+    """The component whose containers are removed."""
+
+    @property
+    def component(self) -> str:
+        return self.remove
+
+
+class PauseFault(_Counted):
     """Freeze every process of a component: it keeps its connections and answers nothing."""
 
     verb: ClassVar[str] = "pause"
@@ -103,6 +147,44 @@ class LoseFault(_NetworkFault):
 
 
 NetworkFault = PartitionFault | DelayFault | ThrottleFault | LoseFault
+
+
+class DisconnectFault(_Counted):
+    """Take a component off its networks, or off one of them."""
+
+    verb: ClassVar[str] = "disconnect"
+    disconnect: Name
+    """The component that is taken off."""
+    network: Text | None = None
+    """The network, by its name or its key in the compose file; absent: all that it is on."""
+
+    @property
+    def component(self) -> str:
+        return self.disconnect
+
+
+class LimitFault(_Counted):
+    """Give a component less than it has: memory, processor time, processes."""
+
+    verb: ClassVar[str] = "limit"
+    limit: Name
+    """The component whose limits are lowered."""
+    memory: Annotated[Size, Field(ge=6 * 2**20, le=2**40)] | None = None
+    """Bytes, swap included; what exceeds them is killed by the kernel."""
+    cpus: Share | None = None
+    """Processors, such as 0.1."""
+    pids: int | None = Field(default=None, ge=1, le=10**6)
+    """Processes and threads."""
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> LimitFault:
+        if self.memory is None and self.cpus is None and self.pids is None:
+            raise Misfit((("limit",), "limits nothing; expected memory, cpus or pids beside it"))
+        return self
+
+    @property
+    def component(self) -> str:
+        return self.limit
 
 
 class DegradeFault(Model):
@@ -246,7 +328,11 @@ class DeployFault(Model):
 
 AnyFault = (
     KillFault
+    | StopFault
+    | RemoveFault
     | PauseFault
+    | DisconnectFault
+    | LimitFault
     | PartitionFault
     | DelayFault
     | ThrottleFault
@@ -264,7 +350,11 @@ AnyFault = (
 _FAULT = ByVerb(*get_args(AnyFault))
 Fault = Annotated[
     Annotated[KillFault, Tag("KillFault")]
+    | Annotated[StopFault, Tag("StopFault")]
+    | Annotated[RemoveFault, Tag("RemoveFault")]
     | Annotated[PauseFault, Tag("PauseFault")]
+    | Annotated[DisconnectFault, Tag("DisconnectFault")]
+    | Annotated[LimitFault, Tag("LimitFault")]
     | Annotated[PartitionFault, Tag("PartitionFault")]
     | Annotated[DelayFault, Tag("DelayFault")]
     | Annotated[ThrottleFault, Tag("ThrottleFault")]

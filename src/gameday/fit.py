@@ -30,6 +30,7 @@ def misfits(environment: Environment) -> Iterator[tuple[Location, str]]:
     yield from _of_another_target(environment)
     yield from _unknown_components(environment)
     yield from _wrong_components(environment)
+    yield from _of_containers(environment)
 
 
 def _of_another_target(environment: Environment) -> Iterator[tuple[Location, str]]:
@@ -61,6 +62,8 @@ def _named(environment: Environment) -> Iterator[tuple[Location, str]]:
     for index, link in enumerate(environment.links):
         yield ("links", index, "client"), link.client
         yield ("links", index, "server"), link.server
+        if link.via is not None:
+            yield ("links", index, "via"), link.via
     detector = environment.detector
     if detector.kind == "fake":
         yield ("detector", "watches"), detector.watches
@@ -86,5 +89,28 @@ def _wrong_components(environment: Environment) -> Iterator[tuple[Location, str]
     """Questions that their component cannot answer."""
     for field, verb, name in _asked(environment):
         component, right = environment.components.get(name), _ANSWERS.get(verb)
-        if component is not None and right is not None and component.verb not in (right, "fake"):
+        if component is not None and right is not None and component.verb not in (right, "docker", "fake"):
             yield field, f"{name!r} is a {component.verb}; {verb} asks a component of {right}"
+
+
+def _of_containers(environment: Environment) -> Iterator[tuple[Location, str]]:
+    """What containers need beside them, and what only containers can have."""
+    if environment.target != "docker":
+        if environment.compose is not None:
+            yield ("compose",), f"is for target docker, not for target {environment.target}"
+        for index, link in enumerate(environment.links):
+            if link.via is not None:
+                yield ("links", index, "via"), f"is for target docker, not for target {environment.target}"
+        return
+    components: dict[str, Any] = environment.components
+    for name, component in components.items():
+        if component.verb == "docker" and component.docker.service is not None and environment.compose is None:
+            yield ("components", name, "docker", "service"), "needs `compose`, which says of which project"
+    for field, verb, name in _asked(environment):
+        component = components.get(name)
+        if component is None or component.verb != "docker":
+            continue
+        if component.port is None:
+            yield field, f"{name!r} has no port, so nothing can ask it"
+        elif verb == "sql" and not (component.url or "").startswith(("postgresql://", "postgres://")):
+            yield field, f"{name!r} has no url that begins with postgresql://, which {verb} needs"

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from gameday.detectors.base import RuleInfo
 from gameday.environment import Environment
 from gameday.errors import ComponentNotFound, Refused, UsageError
+from gameday.fault_spec import AnyFault
 from gameday.faults import build
 from gameday.plan import describe_during, describe_fault
 from gameday.project import Project
@@ -58,7 +59,7 @@ def check_targets(scenario: Scenario, status: Mapping[str, ComponentStatus]) -> 
     unknown = [name for name in components if name not in status]
     if unknown:
         raise ComponentNotFound(f"no component {unknown[0]!r}; components here: {', '.join(status)}")
-    hit = [target for name in components for target in status[name].targets]
+    hit = list(dict.fromkeys(target for fault in scenario.faults for target in hit_by(fault, status)))
     what = "; ".join(part for part in (describe_during(scenario), describe_fault(scenario)) if part)
     if scenario.faults and not hit:
         raise Refused(f"{what} matches no target")
@@ -68,6 +69,11 @@ def check_targets(scenario: Scenario, status: Mapping[str, ComponentStatus]) -> 
             f"safety.max_targets is {scenario.safety.max_targets}"
         )
     return f"{what} hits {', '.join(hit)}" if hit else "everything runs; nothing will be touched"
+
+
+def hit_by(fault: AnyFault, status: Mapping[str, ComponentStatus]) -> tuple[str, ...]:
+    """What a fault would hit: all that the component is, or so many of it."""
+    return status[fault.component].targets[: getattr(fault, "count", None)]
 
 
 def check_fault(scenario: Scenario, target: OwnedTarget) -> str:

@@ -24,6 +24,7 @@ from gameday.lock import DrillLock
 from gameday.plan import GIVE_UP_S
 from gameday.safeguard import Safeguard
 from gameday.striking import HASTE, Striking, in_s
+from gameday.targets.base import Preparing
 from gameday.timeline import Event, Kind, Phase, TimelineWriter
 from gameday.watchers import Watchers
 
@@ -39,6 +40,8 @@ class Session(Striking):
     # --- opening and closing -------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
+        if isinstance(self.target, Preparing):
+            await asyncio.to_thread(self.target.prepare)
         experiment = compile_experiment(self.as_written, self.instance)
         evidence = Evidence.named(self.project.reports, self.scenario.scenario)
         self._lock = DrillLock(self.project.state, self.instance)

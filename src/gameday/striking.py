@@ -14,9 +14,11 @@ from gameday.detectors.base import AlertState
 from gameday.errors import GamedayError, Refused
 from gameday.journal import Undo, UndoLog
 from gameday.observation import Observation
-from gameday.preflight import check_fault, check_runbook, check_targets
+from gameday.preflight import check_fault, check_runbook, check_targets, hit_by
 from gameday.runbook.manual import Manual, NoManual
 from gameday.safeguard import Safeguard
+from gameday.targets.ability import able
+from gameday.targets.base import Remembering
 from gameday.timeline import Kind, Phase
 from gameday.watchers import Seen
 
@@ -60,6 +62,7 @@ class Striking(Observation):
         self._checked("steady state", ok=True, detail=f"{', '.join(scenario.steady_state)} hold")
         checks: tuple[tuple[str, Callable[[], str]], ...] = (
             ("leftovers", self._check_leftovers),
+            *((("recipes", self._remember),) if isinstance(self.target, Remembering) else ()),
             ("targets", lambda: check_targets(scenario, self.target.status())),
             ("fault", lambda: check_fault(scenario, self.target)),
             ("runbook", self._check_runbook),
@@ -121,6 +124,11 @@ class Striking(Observation):
                 )
         return "nothing is left of earlier drills"
 
+    def _remember(self) -> str:
+        """What could be removed for good is known, so that it can be made again."""
+        remembering = able(self.target, Remembering, "remember")
+        return remembering.remember(self.plan.budget_s(Phase.PREFLIGHT) / 2)
+
     def _checked(self, check: str, *, ok: bool, detail: str) -> None:
         self.timeline.record(Kind.PREFLIGHT_CHECKED, check=check, ok=ok, detail=detail)
 
@@ -177,7 +185,7 @@ class Striking(Observation):
             self._enter(Phase.INJECT)
         self._pace(HASTE)
         status = self.target.status()
-        targets = [hit for fault in self.scenario.fault for hit in status[fault.component].targets]
+        targets = [hit for fault in self.scenario.fault for hit in hit_by(fault, status)]
         self._injecting = self.timeline.record(
             Kind.FAULT_INJECTING, at=Instant.from_json(dict(at)), fault=fault, targets=targets
         )

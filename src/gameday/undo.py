@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from gameday.errors import GamedayError, UndoError
 from gameday.journal import Recorded, Undo, UndoLog
 from gameday.targets.ability import able
-from gameday.targets.base import Clients, Deployable, Disks, Networked, Requestable, Running, Target
+from gameday.targets.base import (
+    Clients,
+    Connectable,
+    Deployable,
+    Disks,
+    Floodable,
+    Limitable,
+    Networked,
+    Requestable,
+    Running,
+    Target,
+)
 
 REVERT_TIMEOUT_S = 60.0
 RESTORE_TIMEOUT_S = 300.0
@@ -89,6 +100,14 @@ def revert(undo: Undo, target: Target) -> str:
         case "detach":
             kind = undo.arguments["kind"]
             return able(target, Clients, what).detach(undo.component, kind, REVERT_TIMEOUT_S)
+        case "connect":
+            connections = undo.arguments["connections"]
+            return able(target, Connectable, what).connect(undo.component, connections, REVERT_TIMEOUT_S)
+        case "unlimit":
+            before = undo.arguments["before"]
+            return able(target, Limitable, what).unlimit(undo.component, before, REVERT_TIMEOUT_S)
+        case "unflood":
+            return able(target, Floodable, what).unflood(undo.component, REVERT_TIMEOUT_S)
     raise UndoError(f"{what}: unknown operation; this version does not know it")
 
 

@@ -15,7 +15,7 @@ TOP = (
     "recovered, afterwards, objectives, safety"
 )
 ONE_FAULT = (
-    "expected exactly one of kill, pause, partition, delay, throttle, lose, degrade, leak, burn, flood, fill, exhaust, "
+    "expected exactly one of kill, stop, remove, pause, disconnect, limit, partition, delay, throttle, lose, degrade, leak, burn, flood, fill, exhaust, "
     "flush, destroy, deploy;"
 )
 TITLE = "title: The database dies"
@@ -46,7 +46,7 @@ FAULT = "fault: {kill: database, signal: SIGKILL}"
         case(
             "signal: SIGKILL",
             "signl: SIGKILL",
-            "9: fault.signl: unknown field; did you mean 'signal'? known here: kill, signal",
+            "9: fault.signl: unknown field; did you mean 'signal'? known here: count, kill, signal",
             id="misspelt-in-a-fault",
         ),
         case(
@@ -170,7 +170,7 @@ FAULT = "fault: {kill: database, signal: SIGKILL}"
         case(
             FAULT,
             "fault: {pause: database, signal: SIGKILL}",
-            "9: fault.signal: unknown field; known here: pause",
+            "9: fault.signal: unknown field; known here: count, pause",
             id="field-of-another-fault",
         ),
         case(

@@ -64,7 +64,7 @@ def test_the_good_files_of_these_tests_are_valid() -> None:
         pytest.param("scenario", SCENARIO, KILL, "fault: {lose: a, percent: 101}", id="percent"),
         pytest.param("scenario", SCENARIO, KILL, "fault: {throttle: a, bytes_per_s: fast}", id="no-size"),
         pytest.param("scenario", SCENARIO, KILL, "fault: {delay: a}", id="part-of-a-fault-missing"),
-        pytest.param("environment", ENVIRONMENT, "target: process", "target: docker", id="unknown-target"),
+        pytest.param("environment", ENVIRONMENT, "target: process", "target: mesos", id="unknown-target"),
         pytest.param("environment", ENVIRONMENT, "port: 8080", "port: 65536", id="port"),
         pytest.param("environment", ENVIRONMENT, "valkey:", "redis:", id="unknown-component"),
         pytest.param("environment", ENVIRONMENT, "sql: select 1", "sql: ''", id="empty-query"),

@@ -30,6 +30,7 @@ from gameday.proxy import (
     launch,
     load_config,
 )
+from gameday.targets.ports import find_free_ports
 from proxy.world import World, eventually, exchange, receive, silent
 
 pytestmark = pytest.mark.process
@@ -187,7 +188,8 @@ def test_a_proxy_that_hangs_is_an_operation_timed_out(world: World) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"listen": "0.0.0.0:5432"}, "not on loopback"),
+        ({"listen": "0.0.0.0:5432"}, r"links\[0\]\.listen: '0\.0\.0\.0:5432' is not on loopback"),
+        ({"listen": "localhost:5432"}, "not on loopback"),
         ({"listen": "127.0.0.1:0"}, "expected host:port"),
         ({"upstream": "nowhere"}, "expected host:port"),
         ({"name": "No Name"}, "is not a name"),
@@ -200,6 +202,41 @@ def test_a_wrong_configuration_is_refused(tmp_path: Path, change: dict[str, str]
     file.write_text(json.dumps({"links": [link], "control": "c", "state": "s"}))
     with pytest.raises(InvalidFile, match=message):
         load_config(file)
+
+
+def test_only_a_file_that_says_so_lets_others_connect(tmp_path: Path) -> None:
+    link = {"name": "db", "listen": "0.0.0.0:15432", "upstream": "database:5432"}
+    document = {"links": [link], "control": "/run/gameday/control.sock", "state": "s"}
+    file = tmp_path / "proxy.json"
+    file.write_text(json.dumps({**document, "exposed": True}))
+    config = load_config(file)
+    assert (config.links[0].listen_host, config.links[0].upstream_host) == ("0.0.0.0", "database")
+    assert config.control == "/run/gameday/control.sock"
+    file.write_text(json.dumps({**document, "exposed": False}))
+    with pytest.raises(InvalidFile, match="unless the file says `exposed: true`"):
+        load_config(file)
+    file.write_text(json.dumps({**document, "exposed": True, "links": [{**link, "listen": "network:15432"}]}))
+    with pytest.raises(InvalidFile, match="any IP address"):
+        load_config(file)
+
+
+def test_an_exposed_proxy_answers_at_every_address_and_takes_orders_at_its_socket_only(
+    tmp_path: Path, world: World
+) -> None:
+    port = find_free_ports(1)[0]
+    link = {"name": "out", "listen": f"0.0.0.0:{port}", "upstream": f"127.0.0.1:{world.echo.port}"}
+    file = tmp_path / "exposed.json"
+    file.write_text(json.dumps({"exposed": True, "links": [link], "control": "c.sock", "state": "s.json"}))
+    process = launch(file, tmp_path / "out.log")
+    try:
+        with socket.create_connection(("127.0.0.2", port), timeout=5) as connection:
+            assert exchange(connection, b"hello") == b"hello"
+        listening = [c.laddr for c in psutil.Process(process.pid).net_connections("inet") if not c.raddr]
+        assert [(at.ip, at.port) for at in listening] == [("0.0.0.0", port)]
+        assert stat.S_IMODE((tmp_path / "c.sock").stat().st_mode) == 0o600
+    finally:
+        process.terminate()
+        process.wait(timeout=5)
 
 
 def test_two_links_cannot_share_a_name(tmp_path: Path) -> None:

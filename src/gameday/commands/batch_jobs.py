@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gameday.commands.run import Options, load
-from gameday.environment import FakeComponent
+from gameday.component_spec import FakeComponent
 from gameday.errors import InvalidFile, UsageError
 from gameday.plan import plan
 

@@ -9,15 +9,19 @@ from gameday.fault_spec import (
     DelayFault,
     DeployFault,
     DestroyFault,
+    DisconnectFault,
     ExhaustFault,
     FillFault,
     FloodFault,
     FlushFault,
     KillFault,
     LeakFault,
+    LimitFault,
     LoseFault,
     PartitionFault,
     PauseFault,
+    RemoveFault,
+    StopFault,
     ThrottleFault,
 )
 from gameday.faults.base import Fault
@@ -28,11 +32,40 @@ from gameday.faults.disk import Fill
 from gameday.faults.kill import Kill
 from gameday.faults.network import Network
 from gameday.faults.pause import Pause
-from gameday.faults.switch import Switch
+from gameday.faults.resources import Disconnect, Flood, Limit
+from gameday.faults.stop import Remove, Stop
+from gameday.faults.switch import Switch, SwitchFault
 from gameday.targets.ability import able
-from gameday.targets.base import Clients, Deployable, Destroyable, Disks, Networked, OwnedTarget, Requestable
+from gameday.targets.base import (
+    Clients,
+    Connectable,
+    Deployable,
+    Destroyable,
+    Disks,
+    Floodable,
+    Limitable,
+    Networked,
+    OwnedTarget,
+    Removable,
+    Requestable,
+)
 
 __all__ = ["Fault", "build"]
+
+SpecialFault = (
+    RemoveFault
+    | DisconnectFault
+    | LimitFault
+    | PartitionFault
+    | DelayFault
+    | ThrottleFault
+    | LoseFault
+    | FillFault
+    | ExhaustFault
+    | FlushFault
+    | DestroyFault
+    | DeployFault
+)
 
 
 def build(fault: AnyFault, target: OwnedTarget, ttl_s: float) -> Fault:
@@ -41,16 +74,39 @@ def build(fault: AnyFault, target: OwnedTarget, ttl_s: float) -> Fault:
     Raises:
         UsageError: a target of this kind cannot do that to anything.
     """
-    what = f"{fault.verb} {fault.component}"
     match fault:
         case KillFault():
-            return Kill(target, fault.kill, fault.signal)
+            return Kill(target, fault.kill, fault.signal, fault.count)
+        case StopFault():
+            return Stop(target, fault.stop, fault.count)
         case PauseFault():
-            return Pause(target, fault.pause)
+            return Pause(target, fault.pause, fault.count)
+        case DegradeFault() | LeakFault() | BurnFault() | FloodFault():
+            return _inside(fault, target, ttl_s)
+        case _:
+            return _around(fault, target, f"{fault.verb} {fault.component}", ttl_s)
+
+
+def _inside(fault: SwitchFault, target: OwnedTarget, ttl_s: float) -> Fault:
+    """What a component does to itself, where it has a switch for it."""
+    switch = getattr(target.environment.components.get(fault.component), "switch", None)
+    if isinstance(fault, FloodFault) and switch is None and isinstance(target, Floodable):
+        return Flood(target, fault, ttl_s)
+    requestable = able(target, Requestable, f"{fault.verb} {fault.component}")
+    return Switch(requestable, fault, switch, ttl_s)
+
+
+def _around(fault: SpecialFault, target: OwnedTarget, what: str, ttl_s: float) -> Fault:
+    """What only some targets can do to a component."""
+    match fault:
+        case RemoveFault():
+            return Remove(able(target, Removable, what), fault.remove, fault.count)
+        case DisconnectFault():
+            return Disconnect(able(target, Connectable, what), fault)
+        case LimitFault():
+            return Limit(able(target, Limitable, what), fault)
         case PartitionFault() | DelayFault() | ThrottleFault() | LoseFault():
             return Network(able(target, Networked, what), fault, ttl_s)
-        case DegradeFault() | LeakFault() | BurnFault() | FloodFault():
-            return Switch(able(target, Requestable, what), fault, _switch(target, fault.component), ttl_s)
         case FillFault():
             return Fill(able(target, Disks, what), fault.fill)
         case ExhaustFault() | FlushFault():
@@ -59,8 +115,3 @@ def build(fault: AnyFault, target: OwnedTarget, ttl_s: float) -> Fault:
             return Destroy(able(target, Destroyable, what), fault.destroy)
         case DeployFault():
             return Deploy(able(target, Deployable, what), fault.deploy, fault.version)
-
-
-def _switch(target: OwnedTarget, component: str) -> str | None:
-    found = target.environment.components.get(component)
-    return getattr(found, "switch", None)

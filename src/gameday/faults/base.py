@@ -32,3 +32,8 @@ class Fault(Protocol):
         ...
 
     def apply(self) -> str: ...
+
+
+def some_of(component: str, count: int | None) -> str:
+    """What is hit, for people: the component, or so many of its targets."""
+    return component if count is None else f"{count} of {component}"

@@ -8,8 +8,13 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
-from gameday.fields import Model, Name, validate
+from gameday.fields import Misfit, Model, Name, validate
 from gameday.files import load_yaml
+
+_OFF_LOOPBACK = (
+    "{!r} is not on loopback; the proxy listens on 127.0.0.1 or [::1] only, as it asks for no password, unless the "
+    "file says `exposed: true`, and then on any IP address"
+)
 
 
 def split_address(text: str) -> tuple[str, int]:
@@ -27,16 +32,12 @@ def _address(text: str) -> str:
     return text
 
 
-def _loopback(text: str) -> str:
+def _numeric(text: str) -> str:
     host, _ = split_address(text)
     try:
-        local = ipaddress.ip_address(host).is_loopback
+        ipaddress.ip_address(host)
     except ValueError:
-        local = False
-    if not local:
-        raise ValueError(
-            f"{text!r} is not on loopback; the proxy listens on 127.0.0.1 or [::1] only, as it asks for no password"
-        )
+        raise ValueError(_OFF_LOOPBACK.format(text)) from None
     return text
 
 
@@ -44,7 +45,7 @@ class LinkConfig(Model):
     """From `listen`, where clients connect, to `upstream`, where the server is."""
 
     name: Name
-    listen: Annotated[str, AfterValidator(_loopback)]
+    listen: Annotated[str, AfterValidator(_numeric)]
     upstream: Annotated[str, AfterValidator(_address)]
 
     @property
@@ -74,6 +75,9 @@ class ProxyConfig(Model):
     """Path of the file that says what is in force."""
     seed: int = 0
     """Of every draw: which connections a percentage hits, jitter, sizes of slices."""
+    exposed: bool = False
+    """Links may listen elsewhere than on loopback, for a proxy in a container that others reach over a network of their
+    own. Whoever reaches such a link reaches its server."""
 
     @model_validator(mode="after")
     def _all_different(self) -> ProxyConfig:
@@ -82,6 +86,17 @@ class ProxyConfig(Model):
             twice = sorted({value for value in values if values.count(value) > 1})
             if twice:
                 raise ValueError(f"two links have the same {what}: {', '.join(twice)}")
+        return self
+
+    @model_validator(mode="after")
+    def _on_loopback(self) -> ProxyConfig:
+        open_to_others = [
+            (("links", index, "listen"), _OFF_LOOPBACK.format(link.listen))
+            for index, link in enumerate(self.links)
+            if not self.exposed and not ipaddress.ip_address(link.listen_host).is_loopback
+        ]
+        if open_to_others:
+            raise Misfit(*open_to_others)
         return self
 
 

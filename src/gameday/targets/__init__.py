@@ -16,6 +16,10 @@ def open_target(environment: Environment, instance: str, project: Project) -> Ow
         from gameday.targets.fake import FakeTarget
 
         return FakeTarget(environment, instance, project)
+    if environment.target == "docker":
+        from gameday.targets.docker.target import DockerTarget
+
+        return DockerTarget(environment, instance, project)
     from gameday.targets.process import ProcessTarget
 
     return ProcessTarget(environment, instance, project)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from gameday.environment import Environment
@@ -72,15 +73,16 @@ class Target(Protocol):
         """Start it, unless it is up already, and wait until it is ready. Returns what was done."""
         ...
 
-    def stop(self, component: str, timeout_s: float) -> str:
-        """Stop it in an orderly way. Stopping what is down is no error."""
+    def stop(self, component: str, timeout_s: float, count: int | None = None) -> str:
+        """Stop it in an orderly way. Stopping what is down is no error. `count`, here and below, limits how many of
+        its targets are hit: the first so many that `status` names; None: all."""
         ...
 
-    def kill(self, component: str, signal: str, timeout_s: float) -> str:
+    def kill(self, component: str, signal: str, timeout_s: float, count: int | None = None) -> str:
         """Send `signal` to every process of it and wait until none is left."""
         ...
 
-    def pause(self, component: str, timeout_s: float) -> str:
+    def pause(self, component: str, timeout_s: float, count: int | None = None) -> str:
         """Freeze every process of it."""
         ...
 
@@ -211,6 +213,135 @@ class Destroyable(Protocol):
 
     def destroy(self, component: str, timeout_s: float) -> str:
         """Kill it and remove its data directory; backup and archive stay."""
+        ...
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """Targets that need something of their own before a drill, such as an image for what helps."""
+
+    def prepare(self) -> None:
+        """Have it there. May take minutes the first time; touches nothing of the environment."""
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """Targets whose components could be removed for good: what they are is kept before anything is touched."""
+
+    def remember(self, timeout_s: float) -> str:
+        """Keep what every component is now, to make again what is missing later. Changes nothing."""
+        ...
+
+
+@runtime_checkable
+class Removable(Protocol):
+    """Components that can be removed, and made again by `start` from what was remembered."""
+
+    def remove(self, component: str, timeout_s: float, count: int | None = None) -> str:
+        """Kill and remove them. Their volumes stay."""
+        ...
+
+
+@runtime_checkable
+class Connectable(Protocol):
+    """Components that can be taken off a network."""
+
+    def connections(self, component: str, network: str | None, count: int | None) -> Mapping[str, Any]:
+        """What `connect` needs to undo a `disconnect_network` of these: plain data without secrets. Touches nothing.
+
+        Raises:
+            UsageError: they are on no such network.
+        """
+        ...
+
+    def disconnect_network(
+        self, component: str, network: str | None, timeout_s: float, count: int | None = None
+    ) -> str:
+        """Take them off that network, or off all; open connections end."""
+        ...
+
+    def connect(self, component: str, connections: Mapping[str, Any], timeout_s: float) -> str:
+        """Back onto what `connections` said, with the same aliases and addresses. Being there is no error."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a component may use at most; None: not to be changed."""
+
+    memory: int | None = None
+    """Bytes, swap included."""
+    cpus: float | None = None
+    pids: int | None = None
+
+
+@runtime_checkable
+class Limitable(Protocol):
+    """Components whose resources can be limited while they run."""
+
+    def limits(self, component: str, count: int | None) -> Mapping[str, Any]:
+        """What `unlimit` needs to put back what holds now: plain data. Touches nothing.
+
+        Raises:
+            UsageError: this engine or kernel cannot limit that.
+        """
+        ...
+
+    def limit(self, component: str, limits: Limits, timeout_s: float, count: int | None = None) -> str: ...
+
+    def unlimit(self, component: str, before: Mapping[str, Any], timeout_s: float) -> str:
+        """Back to exactly what `limits` said. Doing it again is no error."""
+        ...
+
+
+@runtime_checkable
+class Floodable(Protocol):
+    """Components into whose log somebody else can write."""
+
+    def check_flood(self, component: str) -> str:
+        """How it would be done. Raises UsageError where it cannot. Touches nothing."""
+        ...
+
+    def flood(self, component: str, lines_per_s: int, lines: int, ttl_s: float, timeout_s: float) -> str:
+        """Begin to write, evenly; ends by itself at the total and after `ttl_s`."""
+        ...
+
+    def unflood(self, component: str, timeout_s: float) -> str:
+        """End it. No writer is no error."""
+        ...
+
+
+class Switch(Protocol):
+    """The runner's end of a dead-man switch."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def arm(self, deadline_ns: int, timeout_s: float = 10.0) -> None:
+        """Tell the earliest deadline, monotonic. Raises UndoError when it is not confirmed."""
+        ...
+
+    def lost(self) -> str | None:
+        """Why the switch is no longer behind the drill; None while it is. Must be quick."""
+        ...
+
+    def disarm(self) -> None:
+        """Nothing is left to revert: let it end."""
+        ...
+
+
+@runtime_checkable
+class DeadMan(Protocol):
+    """Targets that bring a dead-man switch of their own, which outlives this machine's processes."""
+
+    def dead_man_switch(self, log: Path, output: Path) -> Switch:
+        """One for the log of undos at `log`; what it says goes to `output`.
+
+        Raises:
+            LockHeld: another drill's switch is there; names its holder and since when.
+            TargetError: it could not be started.
+        """
         ...
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from gameday.agents import BEGUN
 from gameday.agents.resp import RespClient, RespError
-from gameday.environment import PostgresqlComponent, ProcessComponent, ValkeyComponent
+from gameday.component_spec import PostgresqlComponent, ProcessComponent, ValkeyComponent
 from gameday.errors import OperationTimedOut, TargetError, UsageError
 from gameday.targets import ports
 from gameday.targets.base import ClientKind

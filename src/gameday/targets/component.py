@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gameday.environment import PostgresqlComponent, ProcessComponent
+from gameday.component_spec import PostgresqlComponent, ProcessComponent
 from gameday.errors import OperationTimedOut, TargetError
 from gameday.targets import ports
 from gameday.targets.base import ComponentStatus, Running

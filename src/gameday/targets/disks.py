@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gameday.environment import CommandComponent, Disk
+from gameday.component_spec import CommandComponent, Disk
 from gameday.errors import TargetError, UsageError
 from gameday.targets import disk
 from gameday.targets.component import Component

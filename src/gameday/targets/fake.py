@@ -54,13 +54,14 @@ class FakeTarget:
     def start(self, component: str, timeout_s: float) -> str:  # noqa: ARG002
         return self._set(component, Running.UP)
 
-    def stop(self, component: str, timeout_s: float) -> str:  # noqa: ARG002
+    def stop(self, component: str, timeout_s: float, count: int | None = None) -> str:  # noqa: ARG002
         return self._set(component, Running.DOWN)
 
-    def kill(self, component: str, signal: str, timeout_s: float) -> str:  # noqa: ARG002
+    def kill(self, component: str, signal: str, timeout_s: float, count: int | None = None) -> str:
+        del signal, timeout_s, count
         return self._set(component, Running.DOWN)
 
-    def pause(self, component: str, timeout_s: float) -> str:  # noqa: ARG002
+    def pause(self, component: str, timeout_s: float, count: int | None = None) -> str:  # noqa: ARG002
         return self._set(component, Running.PAUSED)
 
     def resume(self, component: str, timeout_s: float) -> str:  # noqa: ARG002

@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gameday.environment import CommandComponent, Environment, Link, Ready
+from gameday.component_spec import CommandComponent, Ready
+from gameday.environment import Environment, Link
 from gameday.errors import TargetError, UsageError
 from gameday.targets import ports
 from gameday.targets.privilege import Footing

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from gameday.errors import OperationTimedOut, TargetError
 from gameday.targets.base import Execution
+from gameday.targets.bounded import Bounded
 from gameday.targets.privilege import Footing
 from gameday.targets.program import Place, base_environment
 from gameday.targets.supervise import COMPONENT_VARIABLE, HELPER_SUFFIX
@@ -64,7 +65,7 @@ def execute(
         )
     except OSError as error:
         raise TargetError(f"cannot run {argv[0]!r} in {cwd}: {error.strerror or error}") from error
-    output = _Bounded(OUTPUT_LIMIT)
+    output = Bounded(OUTPUT_LIMIT)
     try:
         ended = _collect(child, output, deadline)
     finally:
@@ -80,7 +81,7 @@ def execute(
     return Execution(tuple(argv), child.returncode, output.text(), time.monotonic() - started)
 
 
-def _collect(child: subprocess.Popen[bytes], output: _Bounded, deadline: Deadline) -> bool:
+def _collect(child: subprocess.Popen[bytes], output: Bounded, deadline: Deadline) -> bool:
     """Read until the process has ended and what it wrote is read; False if the deadline passes first."""
     stream = child.stdout
     if stream is None:  # cannot be: a pipe was asked for
@@ -101,7 +102,7 @@ def _collect(child: subprocess.Popen[bytes], output: _Bounded, deadline: Deadlin
                 return ended
 
 
-def _drain(descriptor: int, output: _Bounded, deadline: Deadline) -> bool:
+def _drain(descriptor: int, output: Bounded, deadline: Deadline) -> bool:
     """Read what is there; False at the end of the stream."""
     while not deadline.passed():
         try:
@@ -122,26 +123,3 @@ def _has_ended(pid: int) -> bool:
 def _kill_group(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
-
-
-class _Bounded:
-    """The first and the last half of a limit; what lies between is counted, not kept."""
-
-    def __init__(self, limit: int) -> None:
-        self._half = limit // 2
-        self._head = bytearray()
-        self._tail = bytearray()
-        self._dropped = 0
-
-    def add(self, data: bytes) -> None:
-        room = self._half - len(self._head)
-        self._head += data[:room]
-        self._tail += data[room:]
-        excess = len(self._tail) - self._half
-        if excess > 0:
-            del self._tail[:excess]
-            self._dropped += excess
-
-    def text(self) -> str:
-        between = f"\n... {self._dropped} bytes left out ...\n".encode() if self._dropped else b""
-        return (bytes(self._head) + between + bytes(self._tail)).decode(errors="replace")

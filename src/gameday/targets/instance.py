@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from gameday.environment import (
-    Environment,
-    FakeComponent,
-    Link,
-    PostgresqlComponent,
-    ProcessComponent,
-    ValkeyComponent,
-)
-from gameday.errors import ComponentNotFound, TargetError, UsageError
+from gameday.component_spec import PostgresqlComponent, ProcessComponent, ValkeyComponent
+from gameday.environment import Environment, Link
+from gameday.errors import ComponentNotFound, TargetError
 from gameday.project import Project
 from gameday.targets import fault_proxy, ports
 from gameday.targets.base import Address
 from gameday.targets.component import Component
 from gameday.targets.fault_proxy import FaultProxy, Upstream, path_of
+from gameday.targets.naming import check_instance
 from gameday.targets.postgresql import Postgresql
 from gameday.targets.program import Command, Place, Program, Surroundings
 from gameday.targets.references import check_references
@@ -31,8 +25,6 @@ from gameday.targets.state import State, StateFile
 from gameday.targets.supervise import Row, scan
 from gameday.targets.valkey import Valkey
 from gameday.targets.waiting import Deadline
-
-_INSTANCE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}(@[a-z0-9][a-z0-9-]{0,62})?")
 
 
 class Instance:
@@ -47,10 +39,7 @@ class Instance:
             UsageError: not an instance's name, a reference in the environment to nothing, or a component with a
                 name that gameday needs itself.
         """
-        if not _INSTANCE.fullmatch(instance):
-            raise UsageError(
-                f"{instance!r} is not an instance; expected a name like hotel-local or hotel-local@blue"
-            )
+        check_instance(instance)
         fault_proxy.check_no_component(environment)
         check_references(environment)
         self.environment = environment
@@ -63,7 +52,7 @@ class Instance:
         self._components = {
             name: self._build(name, spec)
             for name, spec in environment.components.items()
-            if not isinstance(spec, FakeComponent)
+            if isinstance(spec, ProcessComponent)
         }
         if environment.links:
             self._components = {fault_proxy.NAME: self._build_proxy(), **self._components}

@@ -62,7 +62,7 @@ class UpAndDown(Instance):
 
     # --- inside --------------------------------------------------------------------------------------------
 
-    def stop(self, component: str, timeout_s: float) -> str:
+    def stop(self, component: str, timeout_s: float, count: int | None = None) -> str:  # noqa: ARG002
         """Stop it in an orderly way, or by SIGKILL when it does not end within its `stop_within`."""
         with self._operation(component, timeout_s) as (found, deadline):
             return found.stop(deadline)

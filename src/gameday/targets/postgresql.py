@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gameday.environment import PostgresqlComponent
+from gameday.component_spec import PostgresqlComponent
 from gameday.errors import OperationTimedOut, TargetError
 from gameday.targets import helpers, ports, shared_memory
 from gameday.targets.privilege import Footing, choose_footing

@@ -21,9 +21,9 @@ from gameday.targets.databases import Databases
 from gameday.targets.disks import BoundedDisks
 from gameday.targets.lifecycle import UpAndDown
 from gameday.targets.links import Links
+from gameday.targets.operator_requests import Requests
 from gameday.targets.privilege import Footing
 from gameday.targets.program import Command, base_environment
-from gameday.targets.request import Requests
 from gameday.targets.supervise import COMMAND_SUFFIX, Row, process_table
 from gameday.targets.versions import Versions
 from gameday.targets.waiting import Deadline
@@ -63,13 +63,14 @@ class ProcessTarget(Links, Requests, Versions, BoundedDisks, StrangeClients, Dat
                 return f"{component} was up already"
             return f"started {component} in {time.monotonic() - begun:.2f} s"
 
-    def kill(self, component: str, signal: str, timeout_s: float) -> str:
+    # a component is one target here, so there is nothing for `count` to choose from
+    def kill(self, component: str, signal: str, timeout_s: float, count: int | None = None) -> str:  # noqa: ARG002
         """Signal it and wait until nothing of it is left: SIGKILL hits every process, others the main one."""
         number = _signal(signal)
         with self._operation(component, timeout_s) as (found, deadline):
             return found.kill(number, deadline)
 
-    def pause(self, component: str, timeout_s: float) -> str:
+    def pause(self, component: str, timeout_s: float, count: int | None = None) -> str:  # noqa: ARG002
         """Freeze every process of it."""
         with self._operation(component, timeout_s) as (found, deadline):
             return found.pause(deadline)

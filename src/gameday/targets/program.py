@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from gameday.environment import CommandComponent
+from gameday.component_spec import CommandComponent
 from gameday.errors import TargetError
 from gameday.targets import disk, ports
 from gameday.targets.base import Address

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from gameday.environment import CommandComponent, Environment
+from gameday.component_spec import CommandComponent
+from gameday.environment import Environment
 from gameday.errors import UsageError
 
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")

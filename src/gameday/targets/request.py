@@ -1,10 +1,9 @@
-"""An operator's HTTP requests to a component."""
+"""An operator's HTTP requests to a component, wherever that lives."""
 
 from __future__ import annotations
 
 import http.client
 import json
-import os
 import re
 import socket
 import threading
@@ -12,64 +11,50 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from gameday.environment import CommandComponent
 from gameday.errors import OperationTimedOut, TargetError, UsageError
 from gameday.fields import REQUEST_PATTERN
 from gameday.targets import secret
 from gameday.targets.base import Address
-from gameday.targets.instance import Instance
-from gameday.targets.references import resolve, secret_name
+from gameday.targets.reveal import revealed
+from gameday.targets.secret import SecretFile
 from gameday.targets.waiting import Deadline
 
 _SHOWN = 300
 _READ = 4096
 _REFUSED = 400  # this status and all above
-_VARIABLE = "env:"
 
 
-class Requests(Instance):
-    """Implements `Requestable`."""
+def request_by_operator(
+    headers: Mapping[str, str],
+    address: Address,
+    http: str,
+    body: Mapping[str, Any] | None,
+    timeout_s: float,
+    *,
+    what: str,
+    secrets: SecretFile,
+) -> str:
+    """Send it with the operator's headers; status and the beginning of the answer, without any secret.
 
-    def request(self, component: str, http: str, body: Mapping[str, Any] | None, timeout_s: float) -> str:
-        """Send it with the operator's headers; status and the beginning of the answer, without any secret."""
-        spec = self._component(component).spec
-        if not isinstance(spec, CommandComponent):
-            raise UsageError(f"{component} is a {spec.verb}; only a command takes HTTP requests")
-        if not re.match(REQUEST_PATTERN, http):
-            raise UsageError(
-                f"{http!r} is not a request; expected a method and a path, such as POST /admin/reset"
-            )
-        what = f"{http} of {component}"
-        with self._translated(what):
-            hidden: list[str] = []
-            headers = {
-                name: resolve(text, lambda reference: self._reveal(reference, what, hidden))
-                for name, text in spec.operator.headers.items()
-            }
-            status, text = exchange(self.address(component), http, headers, body, timeout_s, what)
-            shown = secret.remove(self._secrets.redact(text), hidden)[:_SHOWN].strip()
-        answer = f"{what}: status {status}" + (f": {shown}" if shown else "")
-        if status >= _REFUSED:
-            raise TargetError(answer)
-        return answer
-
-    def _reveal(self, reference: str, what: str, hidden: list[str]) -> str:
-        """The value behind `secret:NAME` or `env:NAME`; it is added to what must be `hidden`."""
-        name = secret_name(reference)
-        variable = reference.removeprefix(_VARIABLE)
-        if name is not None:
-            value = self._secrets.get(name)
-        elif variable == reference:
-            raise UsageError(
-                f"{what}: unknown reference ${{{reference}}} in operator.headers; known are ${{secret:NAME}} and "
-                "${env:NAME}"
-            )
-        elif variable not in os.environ:
-            raise UsageError(f"{what}: environment variable {variable} is not set; operator.headers needs it")
-        else:
-            value = os.environ[variable]
-        hidden.append(value)
-        return value
+    Raises:
+        UsageError: no request, or a header that refers to nothing.
+        TargetError: no answer, or a status of 400 and above.
+    """
+    if not re.match(REQUEST_PATTERN, http):
+        raise UsageError(
+            f"{http!r} is not a request; expected a method and a path, such as POST /admin/reset"
+        )
+    hidden: list[str] = []
+    sent = {}
+    for name, text in headers.items():
+        sent[name], unseen = revealed(text, secrets.get, what, "operator.headers")
+        hidden += unseen
+    status, text = exchange(address, http, sent, body, timeout_s, what)
+    shown = secret.remove(secrets.redact(text), hidden)[:_SHOWN].strip()
+    answer = f"{what}: status {status}" + (f": {shown}" if shown else "")
+    if status >= _REFUSED:
+        raise TargetError(answer)
+    return answer
 
 
 def exchange(

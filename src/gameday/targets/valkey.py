@@ -8,7 +8,7 @@ import signal
 import socket
 from pathlib import Path
 
-from gameday.environment import ValkeyComponent
+from gameday.component_spec import ValkeyComponent
 from gameday.errors import TargetError
 from gameday.targets import ports
 from gameday.targets.privilege import Footing

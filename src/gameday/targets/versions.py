@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from gameday.environment import CommandComponent
+from gameday.component_spec import CommandComponent
 from gameday.errors import TargetError, UsageError
 from gameday.targets.instance import Instance
 from gameday.targets.state import Record

@@ -1,0 +1,1 @@
+"""The target `docker`: compose projects and single containers of one engine."""

@@ -1,0 +1,72 @@
+"""When a container is ready: by its HTTP path, by its health check, or by a port that accepts."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Sequence
+
+from gameday.errors import OperationTimedOut, TargetError
+from gameday.targets import ports
+from gameday.targets.docker.instance import DockerInstance
+from gameday.targets.request import exchange
+from gameday.targets.waiting import Deadline, wait_until
+
+_POLL_S = 0.05
+_ASK_TIMEOUT_S = 1.0
+
+
+class Readiness(DockerInstance):
+    """Waiting until containers that were started answer."""
+
+    def _wait_ready(self, component: str, containers: Sequence[str], deadline: Deadline) -> None:
+        """Raises OperationTimedOut, or TargetError when one ended before it was ready."""
+        spec = self._spec(component)
+        within = deadline.at_most(spec.ready.within)
+        waiting = list(containers)
+
+        def ready() -> bool:
+            while waiting and self._is_ready(component, waiting[0]):
+                waiting.pop(0)
+            return not waiting and self._answers(component)
+
+        if not wait_until(ready, within, _POLL_S):
+            one = (waiting or list(containers))[0]
+            raise OperationTimedOut(
+                f"{component} runs but was not ready within {within.timeout_s:g} s; its last log lines:\n"
+                f"{self._log_of(one, 15)}"
+            )
+
+    def _is_ready(self, component: str, container: str) -> bool:
+        """By what the engine knows of one container."""
+        state = self._engine.inspect(container)["State"]
+        if state["Status"] in ("exited", "dead"):
+            raise TargetError(
+                f"{component} ended with exit code {state['ExitCode']} before it was ready; its last log lines:\n"
+                f"{self._log_of(container, 15)}"
+            )
+        if not state["Running"] or state.get("Restarting"):
+            return False
+        if self._spec(component).ready.http is not None or "Health" not in state:
+            return True
+        return bool(state["Health"]["Status"] == "healthy")
+
+    def _answers(self, component: str) -> bool:
+        """By asking it, where the environment says how; a proxy of the engine accepts for a port that nobody serves."""
+        spec = self._spec(component)
+        if spec.port is None:
+            return True
+        address = self.address(component)
+        if spec.ready.http is None:
+            return ports.accepts(address.port)
+        try:
+            request = f"GET {spec.ready.http}"
+            status, _ = exchange(address, request, {}, None, _ASK_TIMEOUT_S, f"{request} of {component}")
+        except TargetError:
+            return False
+        return status == http.client.OK
+
+    def _log_of(self, container: str, lines: int) -> str:
+        with self._engine.translated(f"log of {container[:12]}"):
+            text = self._engine.api.logs(container, tail=lines, stdout=True, stderr=True)
+        shown = self._secrets.redact(bytes(text).decode(errors="replace")).splitlines()[-lines:]
+        return "\n".join(f"    {line}" for line in shown) or "    (no output)"
