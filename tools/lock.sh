@@ -9,5 +9,5 @@ resolve() {
     "$scratch/bin/uv" pip compile pyproject.toml --universal --python-version 3.11 --no-header --no-annotate \
         --generate-hashes --quiet "$@"
 }
-resolve --extra embedded --extra hotel --extra build --output-file requirements/run.lock
+resolve --extra embedded --extra hotel --extra docker --extra build --output-file requirements/run.lock
 resolve --all-extras --constraints requirements/run.lock --output-file requirements/dev.lock

@@ -18,9 +18,14 @@ _BELONGS: dict[str, dict[str, tuple[str, ...]]] = {
         "components": ("postgresql", "valkey", "command"),
         "probes": ("http", "sql", "tcp", "metric"),
     },
+    "docker": {"components": ("docker",), "probes": ("http", "sql", "tcp", "metric")},
     "fake": {"components": ("fake",), "probes": ("state",)},
 }
-_DETECTS = {"process": ("embedded", "prometheus"), "fake": ("fake",)}
+_DETECTS = {
+    "process": ("embedded", "prometheus"),
+    "docker": ("embedded", "prometheus"),
+    "fake": ("fake",),
+}
 _ANSWERS = {"http": "command", "sql": "postgresql", "metric": "command"}
 """Which component answers a probe; any component answers the others."""
 
@@ -104,7 +109,11 @@ def _of_containers(environment: Environment) -> Iterator[tuple[Location, str]]:
         return
     components: dict[str, Any] = environment.components
     for name, component in components.items():
-        if component.verb == "docker" and component.docker.service is not None and environment.compose is None:
+        if (
+            component.verb == "docker"
+            and component.docker.service is not None
+            and environment.compose is None
+        ):
             yield ("components", name, "docker", "service"), "needs `compose`, which says of which project"
     for field, verb, name in _asked(environment):
         component = components.get(name)

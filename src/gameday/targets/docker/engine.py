@@ -56,11 +56,15 @@ class Engine:
         """The SDK's client; use it within `translated`."""
         client = getattr(self._own, "client", None)
         if client is None:
-            import docker
-
-            client = docker.APIClient(**_where(), timeout=self._timeout_s, version="auto")
+            client = self.patient_api(self._timeout_s)
             self._own.client = client
         return client
+
+    def patient_api(self, timeout_s: float) -> docker.APIClient:
+        """A client of the caller's own, with another time-out; the caller closes it. Use it within `translated`."""
+        import docker
+
+        return docker.APIClient(**_where(), timeout=timeout_s, version="auto")
 
     @property
     def socket(self) -> str | None:

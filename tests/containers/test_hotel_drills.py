@@ -1,0 +1,78 @@
+"""Shipped scenarios, unchanged, against the hotel in Docker, watched by a real Prometheus and Alertmanager.
+
+At the rules' own figures where those are 120 s or less, with `shortened.yaml` otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from containers.hotel import HotelInDocker
+from gameday.targets.docker.engine import Engine
+from process.hotel import SHIPPED
+from process.inn import until
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
+
+RESTORED_ELSEWISE: dict[str, str] = {}
+"""Where another step of the runbook than on the process target brings the service back, and is right to."""
+AS_WRITTEN = {
+    "a": ("database-down", "database-loss", "service-down", "redis-down"),
+    "b": ("network-partition-api-database", "log-flood", "disk-space-critical", "deployment-failure"),
+}
+SHORTENED = ("memory-leak", "network-delay", "pms-failure")
+
+
+def grouped() -> list[Any]:
+    drills = [("corrected", name, f"docker-{group}") for group, names in AS_WRITTEN.items() for name in names]
+    drills += [("shortened", name, "docker-c") for name in SHORTENED]
+    return [
+        pytest.param(rules, name, marks=pytest.mark.xdist_group(group), id=f"{name}-{rules}")
+        for rules, name, group in drills
+    ]
+
+
+@pytest.fixture(scope="module")
+def standing(engine: Engine) -> Iterator[Callable[[str], HotelInDocker]]:
+    """The hotel by the rules of its Prometheus; each is brought up when a test first wants it."""
+    del engine
+    hotels: dict[str, HotelInDocker] = {}
+    with ExitStack() as opened:
+
+        def with_rules(rules: str) -> HotelInDocker:
+            if rules not in hotels:
+                hotels[rules] = opened.enter_context(HotelInDocker.with_rules(rules))
+            return hotels[rules]
+
+        yield with_rules
+
+
+@pytest.fixture
+def hotel(standing: Callable[[str], HotelInDocker], rules: str) -> HotelInDocker:
+    """With all its files as shipped and everything running."""
+    found = standing(rules)
+    found.write_all()
+    until(found.is_calm, 60, "what an earlier drill left to be sent has been sent")
+    return found
+
+
+@pytest.mark.parametrize(("rules", "scenario"), grouped())
+def test_a_shipped_drill_passes_in_docker(hotel: HotelInDocker, scenario: str, rules: str) -> None:
+    before = hotel.seen()
+
+    done = hotel.drill(scenario=scenario)
+
+    assert done.code == 0, done.stdout + done.stderr
+    verdict = hotel.verdict()
+    assert verdict["verdict"] == "PASS"
+    assert set(hotel.checks().values()) == {"met"}
+    assert verdict["unexpected_alerts"] == []
+    (restored,) = [check["detail"] for check in verdict["checks"] if check["name"] == "restored_by"]
+    step = RESTORED_ELSEWISE.get(scenario, SHIPPED[scenario].step)
+    assert restored == f"by runbook, step '{step}'"
+    assert hotel.left_behind() == []
+    assert hotel.seen() == before
