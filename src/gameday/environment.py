@@ -31,6 +31,7 @@ from gameday.fields import (
 from gameday.files import load_yaml
 from gameday.fit import misfits
 from gameday.project import Project
+from gameday.stop_spec import StopConditions, stop_misfits
 
 REFERENCE = re.compile(r"\$\{([a-z0-9_.-]+)\}")
 
@@ -252,6 +253,8 @@ class Environment(Model):
     probes: dict[Name, Probe] = Field(min_length=1)
     detector: DetectorSettings
     canary: Canary | None = None
+    stop_when: StopConditions = ()
+    """What ends any drill here at once, beside what its scenario says."""
     drills: Literal["allowed", "refused"] = "refused"
     """Must say `allowed`; otherwise every drill here is refused."""
 
@@ -263,7 +266,9 @@ class Environment(Model):
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Environment:
-        problems = tuple(misfits(self))
+        problems = list(misfits(self))
+        wrong = stop_misfits(self.stop_when, self.probes, self.detector.kind)
+        problems += [(("stop_when", *location), message) for location, message in wrong]
         if problems:
             raise Misfit(*problems)
         return self

@@ -23,6 +23,7 @@ from gameday.errors import InvalidFile
 from gameday.fault_spec import AnyFault, Fault
 from gameday.fields import AlertName, ByVerb, Duration, Misfit, Model, Name, PositiveDuration, Text, validate
 from gameday.files import Location, load_yaml
+from gameday.stop_spec import ProbeStop, StopConditions
 
 Severity = Literal["SEV1", "SEV2", "SEV3", "SEV4"]
 RestoredBy = Literal["runbook", "self"]
@@ -147,6 +148,8 @@ class Safety(Model):
     """A fault that would hit more targets than this is refused."""
     alone: bool = False
     """For drills that need the machine for themselves: of several in one run it comes last, beside no other."""
+    stop_when: StopConditions = ()
+    """What ends the drill at once, with everything put back: it holds for too long, or cannot be read."""
 
 
 class Scenario(Model):
@@ -278,6 +281,7 @@ class Scenario(Model):
         named += [part.probe for part in (self.during and self.during.impact, self.impact) if part]
         for part in (self.recovered, self.afterwards):
             named += part.probes if part else ()
+        named += [part.probe for part in self.safety.stop_when if isinstance(part, ProbeStop)]
         return tuple(dict.fromkeys(named))
 
     def at_speed(self, speed: float) -> Scenario:
@@ -291,12 +295,15 @@ class Scenario(Model):
             "objectives": ("rto", "rpo"),
             "safety": ("ttl",),
         }
-        update = {}
+        update: dict[str, Any] = {}
         for name, fields in divided.items():
             part = getattr(self, name)
             values = {field: getattr(part, field, None) for field in fields}
             faster = {field: value / speed for field, value in values.items() if value is not None}
             update[name] = part.model_copy(update=faster) if part is not None else None
+        if self.safety.stop_when:
+            stop_when = tuple(condition.at_speed(speed) for condition in self.safety.stop_when)
+            update["safety"] = update["safety"].model_copy(update={"stop_when": stop_when})
         return self.model_copy(update=update)
 
 

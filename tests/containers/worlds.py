@@ -111,13 +111,17 @@ class World:
         found = self.client.containers.list(all=True, filters={"label": f"gameday.test={self.prefix}"})
         for container in found:
             container.remove(force=True, v=True)
+        for network in self.client.networks.list(filters={"label": f"gameday.test={self.prefix}"}):
+            self._remove(network)
+        self.client.close()
+
+    def _remove(self, network: Any) -> None:
         for _ in range(20):  # a helper that is just ending still holds the network
             try:
-                self.network.remove()
+                network.remove()
                 break
             except docker.errors.APIError:
                 time.sleep(0.2)
-        self.client.close()
 
 
 @contextmanager

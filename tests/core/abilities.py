@@ -74,7 +74,12 @@ class AbleTarget(FakeTarget):
 
     # --- networks -------------------------------------------------------------------------------------------
 
-    def paths(self, component: str, client: str | None) -> tuple[str, ...]:
+    def paths(
+        self,
+        component: str,
+        client: str | None,
+        fault: NetworkFault | None = None,  # noqa: ARG002
+    ) -> tuple[str, ...]:
         if component == "cache":
             raise UsageError("no path to cache can be impaired; the environment has no link to it")
         return (f"{client or 'api'} -> {component}",)

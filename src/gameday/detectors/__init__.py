@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from gameday.detectors.base import Detector, OnHealth, OnNotice, OnTransition
+from gameday.errors import UsageError
 
 if TYPE_CHECKING:
     from gameday.detector_settings import Endpoint, PrometheusDetector
@@ -28,15 +29,20 @@ def open_detector(
     on_transition: OnTransition,
     on_health: OnHealth,
     on_notice: OnNotice = lambda _: None,
+    queries: Sequence[str] = (),
 ) -> Detector:
     """A detector that is not started yet. `address` tells where a component answers, `root` where rules lie.
 
+    With `queries` it is one that can evaluate these (it is `Queries`).
+
     Raises:
         InvalidFile: the rules file has problems.
-        UsageError: a secret or a certificate is not where the settings say.
+        UsageError: a secret or a certificate is not where the settings say; a query cannot be evaluated.
         ComponentNotFound: a component to scrape that has no address.
     """
     if settings.kind == "fake":
+        if queries:
+            raise UsageError(f"`{queries[0]}` cannot be read here: detector fake evaluates no PromQL")
         from gameday.detectors.fake import FakeDetector
 
         path = Path(unquote(urlsplit(address(settings.watches).url).path))
@@ -59,6 +65,7 @@ def open_detector(
         load_rules(root / settings.rules, speed=speed),
         targets,
         interval_s=settings.every,
+        queries=queries,
         on_transition=on_transition,
         on_health=on_health,
     )

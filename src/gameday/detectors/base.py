@@ -13,7 +13,7 @@ import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from gameday.clock import Instant
 
@@ -135,6 +135,20 @@ class RuleInfo:
         return self.annotations.get("runbook_url")
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One series of a query's result: its labels (`__name__` among them) and value."""
+
+    labels: Mapping[str, str]
+    value: float
+
+    def __str__(self) -> str:
+        name = self.labels.get("__name__", "")
+        inner = ", ".join(f'{key}="{text}"' for key, text in self.labels.items() if key != "__name__")
+        shown = f"{name}{{{inner}}}" if inner else name
+        return f"{shown} {self.value:g}".lstrip()
+
+
 OnTransition = Callable[[Transition], None]
 OnNotice = Callable[[Notice], None]
 OnHealth = Callable[[Health], None]
@@ -173,4 +187,19 @@ class Detector(Protocol):
 
     def describe(self) -> dict[str, object]:
         """Plain data for the evidence: kind, interval, rules file, speed. Never a secret."""
+        ...
+
+
+@runtime_checkable
+class Queries(Protocol):
+    """What a detector can do beside its rules where it knows the series: evaluate PromQL."""
+
+    async def query(self, expr: str) -> tuple[Sample, ...]:
+        """The instant vector that `expr` is now.
+
+        An empty one is an answer. Whatever is none (no answer in time, an error, a detector that is blind) raises.
+
+        Raises:
+            DetectorError: it is not known.
+        """
         ...

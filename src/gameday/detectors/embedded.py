@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gameday.clock import Instant
-from gameday.detectors.base import Alert, AlertState, Health, OnHealth, OnTransition, RuleInfo
-from gameday.detectors.promql import Evaluator
+from gameday.detectors.base import Alert, AlertState, Health, OnHealth, OnTransition, RuleInfo, Sample
+from gameday.detectors.promql import Evaluator, Expression
 from gameday.detectors.rules import Rule, RuleSet
 from gameday.detectors.scrape import Page, Scraper, ScrapeTarget
 from gameday.detectors.state import LabelKey, RuleState, label_key, step
@@ -38,27 +38,32 @@ class EmbeddedDetector:
         targets: Sequence[ScrapeTarget],
         *,
         interval_s: float = 1.0,
+        queries: Sequence[str] = (),
         on_transition: OnTransition = lambda _: None,
         on_health: OnHealth = lambda _: None,
     ) -> None:
-        """Nothing is contacted yet.
+        """Nothing is contacted yet. `queries` are what `query` will be asked: their windows must be kept.
 
         Raises:
             UsageError: no target, two targets with the same labels, or a window too short for the interval.
+            UnsupportedError: a query that the evaluator lacks something for.
         """
-        _check(rules, targets, interval_s)
+        self._queries = {text: Expression.parse(text, speed=rules.speed) for text in queries}
+        _check(rules, self._queries, targets, interval_s)
         self._rule_set = rules
         self._targets = tuple(targets)
         self._interval_s = interval_s
         self._on_transition = on_transition
         self._on_health = on_health
-        window_s = max(rule.expression.window_s for rule in rules.rules)
+        expressions = (*(rule.expression for rule in rules.rules), *self._queries.values())
+        window_s = max(expression.window_s for expression in expressions)
         self._evaluator = Evaluator(longest_window_s=window_s, interval_s=interval_s)
         self._states = {rule.name: RuleState() for rule in rules.rules}
         self._failed: dict[str, str] = {}
         self._ticks_evaluated = 0
         self._started: Instant | None = None
         self._last_evaluated: Instant | None = None
+        self._evaluated_at_ms = 0
         self._health = Health(ok=False, detail="not started", last_good=None)
         self._told: bool | None = None
         self._down: dict[str, str] = {}
@@ -98,10 +103,10 @@ class EmbeddedDetector:
 
     def alerts(self) -> tuple[Alert, ...]:
         """The latest state of every rule and label set; UNKNOWN where the detector cannot tell."""
-        blind = self._last_evaluated is None or self._stalled_for_s() is not None or not self._running()
+        blind = self._blind()
         alerts: list[Alert] = []
         for rule in self._rule_set.rules:
-            unknown = blind or rule.name in self._failed or self._too_early(rule)
+            unknown = blind or rule.name in self._failed or self._too_early(rule.expression)
             known = self._states[rule.name].alerts(rule.name)
             alerts += [_unknown(alert) for alert in known] if unknown else known
         return tuple(alerts)
@@ -132,6 +137,22 @@ class EmbeddedDetector:
     def down(self) -> dict[str, str]:
         """Targets (`job/instance`) whose last scrape failed, with the reason. Information, not ill health."""
         return dict(self._down)
+
+    async def query(self, expr: str) -> tuple[Sample, ...]:
+        """What `expr` is on the samples of the last evaluation, its windows divided by the speed as the rules' are.
+
+        Raises:
+            DetectorError: blind, too early for its window, or it cannot be evaluated on these samples.
+        """
+        if self._blind():
+            raise DetectorError(f"the embedded detector is blind: {self.health().detail}")
+        if expr not in self._queries:
+            self._queries[expr] = Expression.parse(expr, speed=self._rule_set.speed)
+        expression = self._queries[expr]
+        if self._too_early(expression):
+            raise DetectorError("not known yet: a window needs two scrapes")
+        found = self._evaluator.evaluate(expression, self._evaluated_at_ms)
+        return tuple(Sample(labels, value) for labels, value in found)
 
     # --- the loop ------------------------------------------------------------------------------------------
 
@@ -201,7 +222,7 @@ class EmbeddedDetector:
             except DetectorError as error:
                 self._failed[rule.name] = str(error)
         now = Instant.now()
-        self._last_evaluated = now
+        self._last_evaluated, self._evaluated_at_ms = now, at_ms
         if self._failed:
             detail = "; ".join(f"rule {name}: {error}" for name, error in self._failed.items())
             self._tell(Health(False, detail, self._health.last_good))
@@ -253,9 +274,12 @@ class EmbeddedDetector:
     def _running(self) -> bool:
         return bool(self._tasks) and not self._tasks[0].done()
 
-    def _too_early(self, rule: Rule) -> bool:
+    def _blind(self) -> bool:
+        return self._last_evaluated is None or self._stalled_for_s() is not None or not self._running()
+
+    def _too_early(self, expression: Expression) -> bool:
         """A rate needs two scrapes: after one, its silence is no answer."""
-        return rule.expression.window_s > 0 and self._ticks_evaluated < 2
+        return expression.window_s > 0 and self._ticks_evaluated < 2
 
     def _tell(self, health: Health) -> None:
         self._health = health
@@ -284,7 +308,9 @@ def _active(rule: Rule, series: list[tuple[dict[str, str], float]]) -> dict[Labe
     return active
 
 
-def _check(rules: RuleSet, targets: Sequence[ScrapeTarget], interval_s: float) -> None:
+def _check(
+    rules: RuleSet, queries: Mapping[str, Expression], targets: Sequence[ScrapeTarget], interval_s: float
+) -> None:
     if not targets:
         raise UsageError("the embedded detector needs at least one scrape target")
     if interval_s <= 0:
@@ -292,11 +318,13 @@ def _check(rules: RuleSet, targets: Sequence[ScrapeTarget], interval_s: float) -
     identities = [(target.job, target.instance) for target in targets]
     if len(set(identities)) < len(identities):
         raise UsageError("two scrape targets have the same job and instance; their series would be mixed up")
-    for rule in rules.rules:
-        window_s = rule.expression.shortest_window_s
+    named = {f"rule {rule.name}": rule.expression for rule in rules.rules}
+    named |= {f"`{text}`": expression for text, expression in queries.items()}
+    for name, expression in named.items():
+        window_s = expression.shortest_window_s
         if 0 < window_s < 2 * interval_s:
             raise UsageError(
-                f"rule {rule.name}: its window of {window_s:g} s (at speed {rules.speed:g}) holds fewer than "
+                f"{name}: its window of {window_s:g} s (at speed {rules.speed:g}) holds fewer than "
                 f"two scrapes at an interval of {interval_s:g} s, so its rate could never be known; lower "
                 "the speed or the interval"
             )

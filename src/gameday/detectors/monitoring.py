@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from gameday.clock import Instant
 from gameday.detectors.alertmanager import Alertmanager
-from gameday.detectors.base import Alert, Health, Notice, OnHealth, OnNotice, OnTransition, RuleInfo
+from gameday.detectors.base import Alert, Health, Notice, OnHealth, OnNotice, OnTransition, RuleInfo, Sample
 from gameday.detectors.http_access import HttpAccess
 from gameday.detectors.prometheus import PrometheusDetector
 from gameday.detectors.remote_clock import seconds
@@ -81,6 +81,10 @@ class MonitoringStack:
     def rules(self) -> tuple[RuleInfo, ...]:
         """Prometheus' rules, each with the floor of its time to detect and, where known, to be notified."""
         return tuple(map(self._with_wait, self._prometheus.rules()))
+
+    async def query(self, expr: str) -> tuple[Sample, ...]:
+        """Asked of Prometheus: whether somebody is told does not matter here. Raises DetectorError."""
+        return await self._prometheus.query(expr)
 
     def describe(self) -> dict[str, object]:
         """For the evidence."""

@@ -19,16 +19,18 @@ from gameday.detectors.base import (
     OnHealth,
     OnTransition,
     RuleInfo,
+    Sample,
     Transition,
 )
 from gameday.detectors.floor import PrometheusConfig, read_prometheus_config
 from gameday.detectors.http_access import Answer, HttpAccess
+from gameday.detectors.prometheus_query import read_query_answer
 from gameday.detectors.prometheus_rules import RuleReading, read_rules_answer
 from gameday.detectors.remote_clock import Difference, RemoteClock
 from gameday.detectors.remote_state import Followed, follow
 from gameday.errors import DetectorError
 
-RULES = "/api/v1/rules"
+RULES, QUERY = "/api/v1/rules", "/api/v1/query"
 # Without a good answer for this many looks, and at least this long, the detector is blind.
 STALL_LOOKS, STALL_MIN_S = 3, 1.0
 # A rule that was not evaluated for this many of its intervals, and this long besides, is not known.
@@ -113,7 +115,7 @@ class PrometheusDetector:
 
     def alerts(self) -> tuple[Alert, ...]:
         """The latest state of every rule's name and label sets; UNKNOWN where it cannot be told."""
-        blind = bool(self._failure) or self._stalled_for_s() is not None or not self._running()
+        blind = self._blind()
         alerts: list[Alert] = []
         for name, followed in self._followed.items():
             known = followed.alerts()
@@ -131,6 +133,22 @@ class PrometheusDetector:
         return tuple(
             replace(rule.info, floor=self._config.floor(rule.info, rule.interval_s)) for rule in self._rules
         )
+
+    async def query(self, expr: str) -> tuple[Sample, ...]:
+        """What `expr` is now, by Prometheus' own clock.
+
+        Raises:
+            DetectorError: the rules cannot be read either, no whole answer in time, or one that is no vector.
+        """
+        if self._blind():
+            raise DetectorError(self.health().detail)
+        answer = await self._access.get(QUERY, {"query": expr})
+        try:
+            return read_query_answer(answer.value)
+        except DetectorError as error:
+            raise DetectorError(
+                f"{self._access.what} at {self._access.public_url}: GET {QUERY}: {error}"
+            ) from None
 
     def describe(self) -> dict[str, object]:
         """For the evidence. What only Prometheus knows is there after `start`."""
@@ -250,7 +268,7 @@ class PrometheusDetector:
     async def _compare_clocks(self) -> None:
         """Ask Prometheus for its time to the millisecond; where that is not allowed the Date header must do."""
         try:
-            answer = await self._access.get("/api/v1/query", {"query": "time()"})
+            answer = await self._access.get(QUERY, {"query": "time()"})
             server_s = float(answer.value["data"]["result"][0])
             if not math.isfinite(server_s):
                 return
@@ -304,6 +322,9 @@ class PrometheusDetector:
     def _stalled(self, gap_s: float) -> Health:
         detail = self._failure or f"{self._access.what} at {self._access.public_url}: no answer"
         return Health(False, f"{detail} (blind for {gap_s:.1f} s)", self._health.last_good)
+
+    def _blind(self) -> bool:
+        return bool(self._failure) or self._stalled_for_s() is not None or not self._running()
 
     def _running(self) -> bool:
         return bool(self._tasks) and not self._tasks[0].done()

@@ -40,7 +40,7 @@ class Network:
                 return f"lose {self.fault.percent} % from {path}"
 
     def prepare(self) -> Undo:
-        self.target.paths(self.component, self.fault.client)
+        self.target.paths(self.component, self.fault.client, self.fault)
         return Undo("heal", self.component, {"client": self.fault.client, "name": self.name})
 
     def apply(self) -> str:

@@ -40,7 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m gameday.proxy.control", description="One order to a running fault proxy."
     )
-    parser.add_argument("--socket", type=Path, required=True, metavar="PATH", help="the proxy's control socket")
+    parser.add_argument(
+        "--socket", type=Path, required=True, metavar="PATH", help="the proxy's control socket"
+    )
     parser.add_argument("--timeout-s", type=float, default=5.0, metavar="SECONDS")
     orders = parser.add_subparsers(dest="order", required=True)
     put = orders.add_parser("put", help="bring a toxic into force")

@@ -111,11 +111,11 @@ class Target(Protocol):
 class Networked(Protocol):
     """Paths between components that can be impaired."""
 
-    def paths(self, component: str, client: str | None) -> tuple[str, ...]:
+    def paths(self, component: str, client: str | None, fault: NetworkFault | None = None) -> tuple[str, ...]:
         """The paths to `component`, from one client or from all, such as `api -> database`. Touches nothing.
 
         Raises:
-            UsageError: there is none that can be impaired; says what the environment would need.
+            UsageError: there is none that can be impaired, or none by this fault; says what the environment would need.
         """
         ...
 

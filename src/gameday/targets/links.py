@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 class Links(Instance):
     """Implements `Networked`."""
 
-    def paths(self, component: str, client: str | None) -> tuple[str, ...]:
+    def paths(
+        self,
+        component: str,
+        client: str | None,
+        fault: NetworkFault | None = None,  # noqa: ARG002 - the proxy can do all of them
+    ) -> tuple[str, ...]:
         """The links to `component`; those of one client, or all."""
         found = self._paths_to(component, client)
         if not found:

@@ -29,15 +29,14 @@ def build_image(
         OperationTimedOut, TargetError
     """
 
-    def build() -> Iterable[Event]:
-        events: Iterable[Event] = engine.api.build(
+    def build(api: Any) -> Iterable[Event]:
+        events: Iterable[Event] = api.build(
             fileobj=context,
             custom_context=True,
             tag=tag,
             decode=True,
             rm=True,
             forcerm=True,
-            timeout=max(1.0, deadline.left_s()),
             **options,
         )
         return events
@@ -51,8 +50,8 @@ def pull_image(engine: Engine, image: str, deadline: Deadline, say: Progress) ->
 
     repository, tag = parse_repository_tag(image)
 
-    def pull() -> Iterable[Event]:
-        events: Iterable[Event] = engine.api.pull(repository, tag=tag or "latest", stream=True, decode=True)
+    def pull(api: Any) -> Iterable[Event]:
+        events: Iterable[Event] = api.pull(repository, tag=tag or "latest", stream=True, decode=True)
         return events
 
     say(f"pulling {image}")
@@ -79,7 +78,11 @@ def _nothing(_: str) -> None:
 
 
 def _follow(
-    engine: Engine, what: str, begin: Callable[[], Iterable[Event]], deadline: Deadline, say: Progress
+    engine: Engine,
+    what: str,
+    begin: Callable[[Any], Iterable[Event]],
+    deadline: Deadline,
+    say: Progress,
 ) -> None:
     """Read the engine's events to their end.
 
@@ -87,12 +90,14 @@ def _follow(
     process, and its build with it, as the engine cancels builds whose client has gone.
     """
     events: queue.SimpleQueue[Event | GamedayError | None] = queue.SimpleQueue()
+    patience_s = max(1.0, deadline.left_s())
 
     def read() -> None:
         end: GamedayError | None = None
         try:
-            with engine.translated(what):
-                for event in begin():
+            # a client of its own: a layer may be silent for minutes
+            with engine.translated(what), contextlib.closing(engine.patient_api(patience_s)) as api:
+                for event in begin(api):
                     events.put(event)
         except GamedayError as error:
             end = error
@@ -110,7 +115,9 @@ def _follow(
             in_time = True
         said = "\n".join(last) or "it said nothing"
         if not in_time or (isinstance(event, OperationTimedOut) and deadline.passed()):
-            raise OperationTimedOut(f"{what} did not end within {deadline.timeout_s:g} s; its last lines:\n{said}")
+            raise OperationTimedOut(
+                f"{what} did not end within {deadline.timeout_s:g} s; its last lines:\n{said}"
+            )
         if event is None:
             return
         if isinstance(event, GamedayError):

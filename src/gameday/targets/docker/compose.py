@@ -6,32 +6,31 @@ Both leave containers of the same names and labels, so that either takes down wh
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import select
 import signal
 import subprocess
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from gameday.errors import OperationTimedOut, TargetError
 from gameday.targets.base import Progress
 from gameday.targets.docker.compose_failure import troubles
+from gameday.targets.docker.compose_file import VERSIONS_PROFILE
+from gameday.targets.docker.compose_wait import COMPLETED, await_all
 from gameday.targets.docker.engine import Engine
 from gameday.targets.waiting import Deadline
 
 BUILD_TIMEOUT_S = 1800.0
-VERSIONS_PROFILE = "versions"
-"""Services of this profile are built, not started: drills roll their images out."""
 _ASK_TIMEOUT_S = 20.0
 _KEPT_LINES = 30
 _LINE_LIMIT = 500
 _BUFFER_LIMIT = 65_536
 _END_TIMEOUT_S = 5.0
-_SETTLE_S = 15.0
 # what would make Compose read other files, or start services of profiles, than what it is asked for
 _NOT_PASSED_ON = ("COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME", "COMPOSE_ENV_FILES")
 
@@ -101,9 +100,30 @@ class PluginComposer:
         self._built = False
 
     def services(self) -> tuple[str, ...]:
-        lines: list[str] = []
-        self._compose(lines.append, Deadline.after(_ASK_TIMEOUT_S), "config", "--services", errors=False)
-        return tuple(sorted(line for line in lines if line))
+        return tuple(sorted(self._asked()))
+
+    def _asked(self) -> dict[str, Any]:
+        """Services that `up` starts, as Compose understands the file."""
+        argv = self._command("config", "--format", "json")
+        what = f"`{' '.join(argv)}`"
+        try:
+            done = subprocess.run(
+                argv,
+                env=self._project.environment(),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+                timeout=_ASK_TIMEOUT_S,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise OperationTimedOut(f"{what} did not end within {_ASK_TIMEOUT_S:g} s") from error
+        except OSError as error:
+            raise TargetError(f"{what} cannot be run: {error}") from error
+        if done.returncode != 0:
+            said = done.stderr.decode(errors="replace").strip()[-_KEPT_LINES * _LINE_LIMIT :]
+            raise TargetError(f"{what} failed with exit code {done.returncode}: {said}")
+        services: dict[str, Any] = json.loads(done.stdout).get("services") or {}
+        return services
 
     def build(self, say: Progress) -> None:
         deadline = Deadline.after(BUILD_TIMEOUT_S)
@@ -113,27 +133,34 @@ class PluginComposer:
     def up(self, say: Progress, timeout_s: float) -> None:
         if not self._built:
             self.build(say)
-        # Compose's own time-out is the sooner one, so that it still says what it waited for
-        wait_s = max(1, round(timeout_s))
-        deadline = Deadline.after(timeout_s + _SETTLE_S)
+        deadline = Deadline.after(timeout_s)
+        services = self._asked()
+        # not `--wait`: it fails where a health check is disabled, and older ones where a service has done its work
         try:
-            self._compose(say, deadline, "up", "--detach", "--wait", "--wait-timeout", str(wait_s))
+            self._compose(say, deadline, "up", "--detach")
         except TargetError as error:
             found = troubles(self._engine, self._project.name)
-            late = isinstance(error, OperationTimedOut) or "timeout exceeded" in str(error)
-            kind = OperationTimedOut if late else TargetError
-            raise kind("\n".join([str(error), *found])) from error
+            raise type(error)("\n".join([str(error), *found])) from error
+        conditions = [
+            (other, dependency["condition"])
+            for service in services.values()
+            for other, dependency in (service.get("depends_on") or {}).items()
+        ]
+        ends = {name: (name, COMPLETED) in conditions for name in services}
+        await_all(self._engine, self._project.name, ends, deadline, say)
 
     def down(self, say: Progress, timeout_s: float) -> None:
         self._compose(say, Deadline.after(timeout_s), "down", "--volumes", "--remove-orphans")
 
-    def _compose(self, say: Progress, deadline: Deadline, *arguments: str, errors: bool = True) -> None:
-        file = self._project.file.resolve()
-        argv = ["docker", "compose", "--ansi", "never", "-f", str(file), "-p", self._project.name, *arguments]
+    def _compose(self, say: Progress, deadline: Deadline, *arguments: str) -> None:
         environment = self._project.environment()
         if not _answers("docker", "buildx", "version"):
             environment["DOCKER_BUILDKIT"] = "0"
-        run_command(argv, environment, file.parent, deadline, say, errors=errors)
+        run_command(self._command(*arguments), environment, deadline, say)
+
+    def _command(self, *arguments: str) -> list[str]:
+        file = str(self._project.file.resolve())
+        return ["docker", "compose", "--ansi", "never", "-f", file, "-p", self._project.name, *arguments]
 
 
 def _answers(*argv: str) -> bool:
@@ -147,63 +174,47 @@ def _answers(*argv: str) -> bool:
 
 
 def run_command(
-    argv: Sequence[str],
-    environment: Mapping[str, str],
-    folder: Path,
-    deadline: Deadline,
-    say: Progress,
-    *,
-    errors: bool = True,
+    argv: Sequence[str], environment: Mapping[str, str], deadline: Deadline, say: Progress
 ) -> None:
-    """Run a command to its end and pass its lines on; without `errors`, standard error is kept for messages only.
+    """Run a command to its end and pass the lines of its output on.
 
     Raises:
         OperationTimedOut: it did not end by the deadline; it and what it started were killed.
         TargetError: it failed, or is not there; the message has its last lines.
     """
     what = " ".join(argv)
-    last: deque[str] = deque(maxlen=_KEPT_LINES)
-    reading, writing = os.pipe()
+    lines = _Lines(say)
     try:
         process = subprocess.Popen(
             argv,
             env=dict(environment),
-            cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT if errors else writing,
+            stderr=subprocess.STDOUT,
             start_new_session=True,
         )
     except OSError as error:
-        os.close(reading)
         raise TargetError(f"`{what}` cannot be run: {error}") from error
-    finally:
-        os.close(writing)
-    assert process.stdout is not None  # noqa: S101 - a pipe was asked for
-    channels = {process.stdout.fileno(): _Lines(say, last), reading: _Lines(_nothing, last)}
-    try:
-        in_time = _read(channels, deadline) and _ended(process, deadline)
-    finally:
-        _kill(process)
-        process.stdout.close()
-        os.close(reading)
-    said = "\n".join(last) or "it said nothing"
+    with process:
+        try:
+            in_time = _read(process, lines, deadline) and _ended(process, deadline)
+        finally:
+            _kill(process)
+    said = "\n".join(lines.last) or "it said nothing"
     if not in_time:
-        raise OperationTimedOut(f"`{what}` did not end within {deadline.timeout_s:g} s; its last lines:\n{said}")
+        raise OperationTimedOut(
+            f"`{what}` did not end within {deadline.timeout_s:g} s; its last lines:\n{said}"
+        )
     if process.returncode != 0:
         raise TargetError(f"`{what}` failed with exit code {process.returncode}; its last lines:\n{said}")
-
-
-def _nothing(_: str) -> None:
-    """For lines that nobody is told."""
 
 
 class _Lines:
     """Bytes to lines; a line without an end is cut."""
 
-    def __init__(self, say: Progress, last: deque[str]) -> None:
+    def __init__(self, say: Progress) -> None:
+        self.last: deque[str] = deque(maxlen=_KEPT_LINES)
         self._say = say
-        self._last = last
         self._rest = b""
 
     def add(self, data: bytes) -> None:
@@ -220,24 +231,22 @@ class _Lines:
     def _tell(self, line: bytes) -> None:
         text = line.decode(errors="replace").rstrip()[:_LINE_LIMIT]
         if text:
-            self._last.append(text)
+            self.last.append(text)
             self._say(text)
 
 
-def _read(channels: dict[int, _Lines], deadline: Deadline) -> bool:
-    """Until all are closed; False when the deadline passes first."""
-    open_ones = dict(channels)
-    while open_ones:
-        ready, _, _ = select.select(list(open_ones), [], [], deadline.left_s())
-        if not ready:
+def _read(process: subprocess.Popen[bytes], lines: _Lines, deadline: Deadline) -> bool:
+    """Until its output ends; False when the deadline passes first."""
+    assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+    number = process.stdout.fileno()
+    while True:
+        if not select.select([number], [], [], deadline.left_s())[0]:
             return False
-        for number in ready:
-            data = os.read(number, _BUFFER_LIMIT)
-            if data:
-                open_ones[number].add(data)
-            else:
-                open_ones.pop(number).end()
-    return True
+        data = os.read(number, _BUFFER_LIMIT)
+        if not data:
+            lines.end()
+            return True
+        lines.add(data)
 
 
 def _ended(process: subprocess.Popen[bytes], deadline: Deadline) -> bool:
@@ -250,11 +259,11 @@ def _ended(process: subprocess.Popen[bytes], deadline: Deadline) -> bool:
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
     """End what is left of it: asked first, as Compose then closes its connections, and killed with its group."""
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-        until = time.monotonic() + _END_TIMEOUT_S
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(max(0.0, until - time.monotonic()))
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_END_TIMEOUT_S)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

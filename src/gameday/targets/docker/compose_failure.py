@@ -11,6 +11,7 @@ from gameday.targets.docker.engine import Engine
 
 _LOG_LINES = 15
 _TEXT_LIMIT = 2000
+_CHECK_LIMIT = 300
 
 
 def troubles(engine: Engine, project: str) -> tuple[str, ...]:
@@ -32,18 +33,17 @@ def trouble(engine: Engine, container: Mapping[str, Any]) -> str:
     text = f"service {service} is {described(state)}"
     asked = [entry for entry in health.get("Log") or [] if entry.get("ExitCode") != 0]
     if asked and health.get("Status") != "healthy":
-        answer = " ".join(str(asked[-1].get("Output", "")).split())[:_LINE_OF_CHECK]
+        answer = " ".join(str(asked[-1].get("Output", "")).split())[:_CHECK_LIMIT]
         text += f"; its health check ended with exit code {asked[-1]['ExitCode']}: {answer or 'no output'}"
     return f"{text}; its last lines:\n{_last_lines(engine, container['Id'])}"
-
-
-_LINE_OF_CHECK = 300
 
 
 def described(state: Mapping[str, Any]) -> str:
     status = str(state["Status"])
     if status in ("exited", "dead"):
-        return f"{status} with exit code {state['ExitCode']}" + (f" ({state['Error']})" if state["Error"] else "")
+        return f"{status} with exit code {state['ExitCode']}" + (
+            f" ({state['Error']})" if state["Error"] else ""
+        )
     health = (state.get("Health") or {}).get("Status")
     return f"{status} and {health}" if health else status
 
@@ -52,7 +52,7 @@ def _is_well(state: Mapping[str, Any]) -> bool:
     if state["Status"] == "exited":
         return bool(state["ExitCode"] == 0)
     health = (state.get("Health") or {}).get("Status", "healthy")
-    return state["Status"] == "running" and health == "healthy"
+    return bool(state["Status"] == "running" and health == "healthy")
 
 
 def _last_lines(engine: Engine, container: str) -> str:

@@ -214,7 +214,9 @@ class ComposeFile(Model):
 
     def ends(self, service: str) -> bool:
         """Whether others wait until it has done its work."""
-        conditions = [one.depends_on[service].condition for one in self.started.values() if service in one.depends_on]
+        conditions = [
+            one.depends_on[service].condition for one in self.started.values() if service in one.depends_on
+        ]
         return "service_completed_successfully" in conditions
 
 

@@ -31,7 +31,8 @@ def fill(text: str, variables: Mapping[str, str]) -> str:
     Raises:
         BadVariable: a form that is none, or a variable that is required and absent.
     """
-    result, at = [], 0
+    result: list[str] = []
+    at = 0
     while True:
         dollar = text.find("$", at)
         if dollar < 0:
@@ -107,9 +108,7 @@ def filled(document: Document, variables: Mapping[str, str]) -> Document:
 
     if not isinstance(document.value, dict):
         return document
-    value = {
-        key: walk(inner, (key,)) if key in _SECTIONS else inner for key, inner in document.value.items()
-    }
+    value = {key: walk(inner, (key,)) if key in _SECTIONS else inner for key, inner in document.value.items()}
     if problems:
         raise InvalidFile(problems)
     return replace(document, value=value)

@@ -61,7 +61,7 @@ def _check_depth(text: str, path: Path) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
-                line = event.start_mark.line + 1
+                line = event.start_mark.line + 1 if event.start_mark is not None else 1
                 raise InvalidFile([Problem(path, line, "", f"nested deeper than {MAX_DEPTH} levels")])
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
@@ -131,7 +131,7 @@ class _Builder:
         text = node.value
         if "\x00" in text:
             raise self._invalid(node, location, "contains a NUL, which no text may have")
-        if node.style in _QUOTED or node.tag == f"{_CORE}binary":
+        if getattr(node, "style", None) in _QUOTED or node.tag == f"{_CORE}binary":
             return text  # in quotes or a block
         if text in _NULL:
             return None

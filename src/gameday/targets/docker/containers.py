@@ -77,6 +77,8 @@ def _matches(container: Container, selector: Selector, project: str | None) -> b
         wanted = {PROJECT_LABEL: str(project), SERVICE_LABEL: selector.service}
         one_off = container.labels.get(_ONE_OFF, "False") == "True"
         return not one_off and wanted.items() <= container.labels.items()
+    if project is not None and container.labels.get(PROJECT_LABEL, project) != project:
+        return False  # another instance of the same project carries the same labels
     return selector.labels.items() <= container.labels.items()
 
 

@@ -33,10 +33,13 @@ class Kernel:
 
 def kernel_of(engine: Engine, instance: str, deadline: Deadline) -> Kernel:
     """Tried once in a process: a kernel does not change while its engine runs."""
-    where = engine.url
+    with engine.translated("Docker engine"):
+        where = str(engine.socket or engine.api.base_url)
     if where not in _known:
         argv = ("sh", "-c", SCRIPT, "gameday", "probe")
-        done = run_helper(engine, argv, deadline, instance=instance, network_mode="none", cap_add=["NET_ADMIN"])
+        done = run_helper(
+            engine, argv, deadline, instance=instance, network_mode="none", cap_add=["NET_ADMIN"]
+        )
         lines = (line.partition(" ") for line in done.output.splitlines())
         _known[where] = Kernel({name: said for name, _, said in lines})
     return _known[where]

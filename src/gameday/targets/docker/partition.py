@@ -154,9 +154,7 @@ def _actions(fault: NetworkFault, base: str) -> tuple[tuple[str, str], ...]:
         case PartitionFault():
             return ((_TCP, "-j REJECT --reject-with tcp-reset"), ("", "-j REJECT"))
         case LoseFault():
-            return (
-                ("", f"-m statistic --mode random --probability {fault.percent / 100:.2f} -j DROP"),
-            )
+            return (("", f"-m statistic --mode random --probability {fault.percent / 100:.2f} -j DROP"),)
         case DelayFault() | ThrottleFault():
             return (("", f"-j CLASSIFY --set-class {class_of(base)}"),)
 

@@ -23,7 +23,13 @@ def name_in_proxy(link: Link) -> str:
 
 
 def put(
-    engine: Engine, proxy: Container, link: Link, fault: NetworkFault, name: str, ttl_s: float, deadline: Deadline
+    engine: Engine,
+    proxy: Container,
+    link: Link,
+    fault: NetworkFault,
+    name: str,
+    ttl_s: float,
+    deadline: Deadline,
 ) -> int:
     """Bring it into force; the proxy itself ends it. Returns on how many open connections it acts."""
     toxic = toxic_of(fault, name, ttl_s).model_dump(mode="json")
@@ -31,13 +37,17 @@ def put(
     return int(answer["connections"])
 
 
-def heal(engine: Engine, proxy: Container, link: Link, name: str | None, deadline: Deadline) -> tuple[str, ...]:
+def heal(
+    engine: Engine, proxy: Container, link: Link, name: str | None, deadline: Deadline
+) -> tuple[str, ...]:
     """End one of them, or all of this link; names of what was ended. A proxy that is down has nothing in force."""
     path = f"{link.client} -> {link.server}"
     if not proxy.running:
         return ()
     if proxy.paused:
-        raise TargetError(f"{path}: its fault proxy ({proxy}) is paused, and takes no orders; resume it first")
+        raise TargetError(
+            f"{path}: its fault proxy ({proxy}) is paused, and takes no orders; resume it first"
+        )
     if name is None:
         ended = _order(engine, proxy, ("reset", name_in_proxy(link)), deadline)
         return tuple(f"{path}: {one.partition('/')[2]}" for one in ended)

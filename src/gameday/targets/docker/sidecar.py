@@ -6,13 +6,13 @@ ended in an orderly way. What a helper that was killed has left is removed by an
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from gameday.errors import GamedayError, OperationTimedOut, TargetError
+from gameday.targets.base import Execution
 from gameday.targets.docker.containers import Container
 from gameday.targets.docker.engine import Engine, NotThere
 from gameday.targets.docker.helper import helpers, run_helper, start_helper
@@ -98,7 +98,10 @@ def put(
             options={"environment": variables},
             network_mode=f"container:{one.victim.id}",
             cap_add=["NET_ADMIN"],
-            log_config={"Type": "json-file", "Config": {}},  # what it says is read, whatever the engine's default is
+            log_config={
+                "Type": "json-file",
+                "Config": {},
+            },  # what it says is read, whatever the engine's default is
         )
     try:
         _await_in_force(engine, helper, what, deadline)
@@ -123,19 +126,27 @@ def _await_in_force(engine: Engine, helper: str, what: str, deadline: Deadline) 
 
 
 def heal(
-    engine: Engine, instance: str, victim: Container, patterns: Sequence[str], deadline: Deadline
+    engine: Engine,
+    instance: str,
+    victim: Container,
+    patterns: Sequence[str],
+    present: Sequence[Helper],
+    deadline: Deadline,
 ) -> tuple[str, ...]:
     """Remove every chain of these patterns from one namespace, verify that none is left, and name what was removed.
-    A container that stopped meanwhile has no namespace, and so no rules."""
+    A container that stopped meanwhile has no namespace, and so no rules.
+
+    A command in one of the helpers that are there already is several times faster than another helper.
+    """
     argv = ("sh", "-c", SCRIPT, "gameday", "heal", *patterns)
-    for helper in find(engine, instance):
-        if helper.running and helper.victim == victim.id:
-            try:  # a command in a helper that is there already is several times faster than another helper
+    for helper in present:
+        if helper.running and helper.victim == victim.id and _still_in(engine, helper, victim):
+            try:
                 done = engine.execute(helper.id, argv, deadline)
             except TargetError:  # it ended just now
                 continue
-            if done.exit_code == 0 and _still_in(engine, helper, victim):
-                return tuple(line for line in done.output.splitlines() if line.startswith("removed "))
+            if done.exit_code == 0:
+                return _removed(done)
     try:
         done = run_helper(
             engine,
@@ -149,6 +160,10 @@ def heal(
         if _running(engine, victim.id):
             raise
         return ()
+    return _removed(done)
+
+
+def _removed(done: Execution) -> tuple[str, ...]:
     return tuple(line for line in done.output.splitlines() if line.startswith("removed "))
 
 
@@ -193,7 +208,3 @@ def at_once(calls: Iterable[Callable[[], ResultT]]) -> list[ResultT]:
     with ThreadPoolExecutor(min(_AT_ONCE, len(todo))) as pool:
         futures = [pool.submit(call) for call in todo]
     return [future.result() for future in futures]
-
-
-def measured(begun: float) -> str:
-    return f"{time.monotonic() - begun:.2f} s"

@@ -10,6 +10,7 @@ from __future__ import annotations
 SCRIPT = r"""
 set -u
 ROOT=6da0:
+WIDE="rate 100gbit burst 1mb cburst 1mb quantum 60000"
 
 chains() { # PATTERN...: command, table and chain of each chain that is there
   for command in iptables-nft ip6tables-nft iptables-legacy ip6tables-legacy; do
@@ -81,7 +82,7 @@ shape() {
       *" 0: "*|"") tc qdisc add dev "$device" root handle "$ROOT" htb default 0 direct_qlen 10000 2>&1 || return 1 ;;
       *) echo "$device has a queue discipline of its own, which is left alone: $root"; return 1 ;;
     esac
-    tc class add dev "$device" parent "$ROOT" classid "$CLASS" htb rate 100gbit burst 1mb cburst 1mb quantum 60000 2>&1 || return 1
+    tc class add dev "$device" parent "$ROOT" classid "$CLASS" htb $WIDE 2>&1 || return 1
     tc qdisc add dev "$device" parent "$CLASS" $LEAF 2>&1 || return 1
   done
 }
@@ -102,8 +103,8 @@ probe() {
   able lose rule -A INPUT -m statistic --mode random --probability 0.5 -j DROP
   able classify rule -t mangle -A POSTROUTING -j CLASSIFY --set-class "${ROOT}1"
   able htb tc qdisc add dev lo root handle "$ROOT" htb default 0 direct_qlen 10000
-  able class tc class add dev lo parent "$ROOT" classid "${ROOT}1" htb rate 100gbit burst 1mb cburst 1mb quantum 60000
-  able class tc class add dev lo parent "$ROOT" classid "${ROOT}2" htb rate 100gbit burst 1mb cburst 1mb quantum 60000
+  able class tc class add dev lo parent "$ROOT" classid "${ROOT}1" htb $WIDE
+  able class tc class add dev lo parent "$ROOT" classid "${ROOT}2" htb $WIDE
   able tbf tc qdisc add dev lo parent "${ROOT}1" tbf rate 100000bps burst 5000 limit 50000
   able netem tc qdisc add dev lo parent "${ROOT}2" netem delay 10ms
 }

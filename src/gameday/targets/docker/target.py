@@ -19,6 +19,7 @@ from gameday.targets.docker.containers import Container, listed, make, matching,
 from gameday.targets.docker.image import helper_image
 from gameday.targets.docker.instance import DockerInstance
 from gameday.targets.docker.lifecycle import UpAndDown
+from gameday.targets.docker.network import Networks
 from gameday.targets.docker.readiness import Readiness
 from gameday.targets.docker.state import Remembered
 from gameday.targets.request import request_by_operator
@@ -29,7 +30,7 @@ _LOG_LIMIT = 2000
 _SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2")
 
 
-class DockerTarget(Readiness, UpAndDown, DockerInstance):
+class DockerTarget(Networks, Readiness, UpAndDown, DockerInstance):
     """One environment in Docker. What only some targets can do is a base class each, in a module of its own."""
 
     # --- Target --------------------------------------------------------------------------------------------
