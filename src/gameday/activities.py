@@ -252,11 +252,16 @@ def respond(configuration: Mapping[str, Any] | None = None) -> dict[str, Any]:
         operations=TargetOperations(drill.target, partial(_wait_for_probe, drill)),
         manual=_Questions(drill),
         on_event=lambda event: _report(drill, runbook, event),
-        stop=lambda: False,
+        stop=partial(_aborted, drill),
         speed=drill.speed,
     ).to_json()
     _call(drill, "responded", **outcome)
     return outcome
+
+
+def _aborted(drill: _Drill) -> bool:
+    """Whether the runbook must not go on; under `gameday run` the runner ends this process instead."""
+    return isinstance(drill.link, LocalLink) and drill.link.session.aborted is not None
 
 
 def recover(configuration: Mapping[str, Any] | None = None) -> bool:

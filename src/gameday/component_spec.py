@@ -160,7 +160,8 @@ class ContainerComponent(_Described):
     versions: dict[Name, ContainerVersion] = {}
     """Versions that a drill can roll out beside the one that runs."""
     disk: ContainerDisk | None = None
-    postgresql: ContainerPostgresql | None = None
+    database: ContainerPostgresql | None = None
+    """For containers of PostgreSQL: what is destroyed, and restored from what."""
 
 
 class FakeComponent(Model):

@@ -126,9 +126,10 @@ async def conduct(request: Request, engine: EngineProcess, view: View) -> Path:
         on_event=view.event,
     )
     session.manual = request.manual
+    session.on_abort = engine.kill
     async with session:
-        with _signals(session, engine):
-            ticking = asyncio.create_task(_tick(session, engine, view))
+        with _signals(session):
+            ticking = asyncio.create_task(_tick(session, view))
             try:
                 await _serve(session, engine)
             finally:
@@ -156,9 +157,8 @@ class _signals:  # noqa: N801 - reads as a context, like contextlib's
     Afterwards they mean again what they meant to whoever asked for the drill.
     """
 
-    def __init__(self, session: Session, engine: EngineProcess) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
-        self._engine = engine
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> None:
@@ -175,16 +175,14 @@ class _signals:  # noqa: N801 - reads as a context, like contextlib's
 
     def _stop(self, name: str) -> None:
         self._session.abort(f"{name} received")
-        self._engine.kill()
 
 
-async def _tick(session: Session, engine: EngineProcess, view: View) -> None:
+async def _tick(session: Session, view: View) -> None:
     """Look at deadlines, and let the view show what is going on."""
     while True:
         overdue = _overdue(session)
         if overdue is not None and session.aborted is None:
             session.abort(overdue)
-            engine.kill()
         session.watchers.flush()
         view.tick(session)
         await asyncio.sleep(TICK_S)

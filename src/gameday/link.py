@@ -51,6 +51,10 @@ METHODS = frozenset(
 )
 
 
+_WHEN_ABORTED = frozenset({"context", "undo", "ended"})
+"""What is still answered in a drill that is to end; anything else would go on with it."""
+
+
 class LinkError(GamedayError):
     """The session refused a call, or is gone."""
 
@@ -68,6 +72,8 @@ async def answer(session: Session, request: Mapping[str, Any]) -> dict[str, Any]
     method = request["method"]
     if method not in METHODS:
         return {"error": f"no such call: {method}"}
+    if session.aborted is not None and method not in _WHEN_ABORTED:
+        return {"error": session.aborted}
     try:
         if method == "context":
             return {"result": context(session)}

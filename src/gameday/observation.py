@@ -24,6 +24,8 @@ from gameday.probes import Answer, Sampler
 from gameday.project import Project
 from gameday.runbook.parse import load_runbook
 from gameday.scenario import Scenario
+from gameday.stop_spec import ProbeStop, QueryStop
+from gameday.stopping import Met, StopWatch, limits
 from gameday.targets import open_target
 from gameday.timeline import Event, Kind, Phase, TimelineWriter
 from gameday.watchers import Watchers
@@ -69,6 +71,7 @@ class Observation:
         self.plan = plan(self.scenario)
         self.speed = speed
         self.disarmed = disarmed
+        self.limits = limits(self.scenario, environment, speed)
         self.target = open_target(environment, instance, project)
         self.probes = self._sampled()
         self.evidence: Evidence
@@ -76,6 +79,8 @@ class Observation:
         self.watchers: Watchers
         self.aborted: str | None = None
         self.finished = False
+        self.on_abort: Callable[[], None] = lambda: None
+        """Called when the drill is to end, by whoever owns what else must end then."""
         self.as_written = scenario
         self._on_event = on_event
         self._samplers: list[Sampler] = []
@@ -93,11 +98,14 @@ class Observation:
             on_transition=self._on_transition,
             on_health=self._on_health,
             on_notice=self._on_notice,
+            queries=[limit.spec.promql for limit in self.limits if isinstance(limit.spec, QueryStop)],
         )
 
     def _sampled(self) -> tuple[str, ...]:
-        """Probes of the scenario and of its runbook's checks. A runbook that cannot be read is refused later."""
+        """Probes of the scenario, of stop conditions and of the runbook's checks. A runbook that cannot be read is
+        refused later."""
         names = list(self.scenario.probes)
+        names += [limit.spec.probe for limit in self.limits if isinstance(limit.spec, ProbeStop)]
         if self.scenario.runbook is not None:
             with suppress(GamedayError):
                 runbook = load_runbook(self.project.runbook_file(self.scenario.runbook))
@@ -105,6 +113,9 @@ class Observation:
         return tuple(dict.fromkeys(name for name in names if name in self.environment.probes))
 
     async def _start_watching(self) -> None:
+        self._stops = StopWatch(
+            self.limits, self.watchers.states, self.detector, self._stop_condition_met, self.abort
+        )
         addresses = {name: self.target.address(name) for name in self.environment.components}
         prefix = f"gameday-{self.evidence.drill.rsplit('-', 1)[-1]}-"
         for name in self.probes:
@@ -117,8 +128,10 @@ class Observation:
         for sampler in self._samplers:
             sampler.start()
         await self.detector.start()
+        self._stops.start()
 
     async def _stop_watching(self) -> None:
+        await self._stops.stop()
         if self._canary is not None:
             await self._canary.stop()
         for sampler in self._samplers:
@@ -197,6 +210,22 @@ class Observation:
             self.timeline.record(Kind.DETECTOR_HEALTH, ok=health.ok, detail=health.detail)
         self._changed.set()
 
+    def _stop_condition_met(self, met: Met) -> None:
+        """End the drill, even where it cannot be written down why."""
+        now = Instant.now()
+        try:
+            self.timeline.record(
+                Kind.STOP_CONDITION,
+                at=now,
+                of=met.limit.of,
+                condition=met.limit.describe(),
+                outcome=met.outcome,
+                for_s=now - met.since,
+                detail=met.detail,
+            )
+        finally:
+            self.abort(met.reason(now))
+
     def _look_for_recovery(self) -> None:
         """The service is back at the start of the first window, after the effect, in which all probes hold."""
         recovered = self.scenario.recovered
@@ -243,8 +272,11 @@ class Observation:
         """End the drill at the next opportunity; whoever waits is woken. The first reason stands."""
         if self.aborted is None:
             self.aborted = reason
-            self.timeline.record(Kind.DRILL_ABORTED, reason=reason)
-            self._changed.set()
+            try:
+                self.timeline.record(Kind.DRILL_ABORTED, reason=reason)
+            finally:
+                self._changed.set()
+                self.on_abort()
 
     def _pace(self, pace: float) -> None:
         for sampler in self._samplers:

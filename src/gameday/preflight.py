@@ -6,16 +6,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 from gameday.detectors.base import RuleInfo
+from gameday.detectors.promql import Expression
 from gameday.environment import Environment
 from gameday.errors import ComponentNotFound, Refused, UsageError
 from gameday.fault_spec import AnyFault
 from gameday.faults import build
+from gameday.files import dotted
 from gameday.plan import describe_during, describe_fault
 from gameday.project import Project
 from gameday.runbook.lint import lint
 from gameday.runbook.manual import Manual
 from gameday.runbook.parse import load_runbook
 from gameday.scenario import Scenario
+from gameday.stop_spec import QueryStop, stop_misfits
 from gameday.targets.base import ComponentStatus, OwnedTarget, Running
 
 DEAD_END = "RB008"
@@ -44,6 +47,25 @@ def check_names(scenario: Scenario, environment: Environment) -> None:
             f"scenario {scenario.scenario}: no probe {', '.join(map(repr, missing))} in environment "
             f"{environment.environment}; probes there: {known}"
         )
+
+    _check_stop_conditions(scenario, environment)
+
+
+def _check_stop_conditions(scenario: Scenario, environment: Environment) -> None:
+    stops = scenario.safety.stop_when
+    for location, message in stop_misfits(stops, environment.probes, environment.detector.kind):
+        where = dotted(("safety", "stop_when", *location))
+        raise UsageError(
+            f"scenario {scenario.scenario}: {where}: {message} (environment {environment.environment})"
+        )
+    if environment.detector.kind != "embedded":
+        return
+    for stop in (*stops, *environment.stop_when):
+        if isinstance(stop, QueryStop):
+            try:
+                Expression.parse(stop.promql)
+            except UsageError as error:
+                raise UsageError(f"stop condition {stop.describe()}: {error}") from None
 
 
 def check_targets(scenario: Scenario, status: Mapping[str, ComponentStatus]) -> str:

@@ -132,10 +132,7 @@ def stop_misfits(
             yield (index, "probe"), f"no probe {condition.probe!r}; probes here: {', '.join(probes)}"
         else:
             probe = probes[condition.probe]
-            longest_s = probe.every + probe.timeout
-            if condition.grace <= longest_s:
-                yield (
-                    (index, "grace"),
-                    f"is not longer than probe {condition.probe} may take for an answer "
-                    f"({format_duration(longest_s)}: every and timeout)",
-                )
+            longest = format_duration(probe.every + probe.timeout)
+            if condition.grace <= probe.every + probe.timeout:
+                message = f"is not longer than an answer of {condition.probe} may take ({longest}: every and timeout)"
+                yield (index, "grace"), message

@@ -73,6 +73,7 @@ class Striking(Observation):
             except GamedayError as error:
                 self._checked(name, ok=False, detail=str(error))
                 raise Refused(f"{name}: {error}") from error
+        await self._check_stop_conditions()
         await self._check_quiet()
 
     def _check_runbook(self) -> str:
@@ -80,6 +81,19 @@ class Striking(Observation):
             return "a control needs none"
         rules = self.detector.rules()
         return check_runbook(self.scenario, self.environment, self.project, rules, self.manual)
+
+    async def _check_stop_conditions(self) -> None:
+        """Each can be read, and none holds, not even for less than its time; from then on they are looked at."""
+        if not self.limits:
+            return
+        await self.until(lambda: self._stops.settled, in_s(self.plan.budget_s(Phase.PREFLIGHT) / 2))
+        objections = self._stops.objections()
+        if objections:
+            self._refuse("stop conditions", "; ".join(objections))
+        self._checked(
+            "stop conditions", ok=True, detail=f"can be read, and none holds: {self._stops.describe()}"
+        )
+        self._stops.arm()
 
     async def _check_quiet(self) -> None:
         """The expected alert, or in a control every alert, is known to be quiet."""
@@ -231,6 +245,8 @@ class Striking(Observation):
         return self.watchers.answers()[probe].ended
 
     def _enter(self, phase: Phase) -> None:
+        if phase in (Phase.UNDO, Phase.JUDGE):
+            self._stops.disarm()
         self.timeline.enter(phase, self.plan.budget_s(phase))
 
 

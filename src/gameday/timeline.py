@@ -78,6 +78,7 @@ class Kind(StrEnum):
     UNDO_STARTED = "undo.started"  # id, operation, component
     UNDO_ENDED = "undo.ended"  # id, operation, component, ok, detail
     LEFTOVERS_CHECKED = "leftovers.checked"  # ok, detail
+    STOP_CONDITION = "stop.condition"  # of, condition, outcome: holds | unread; for_s, detail
     DRILL_ABORTED = "drill.aborted"  # reason
     DRILL_ENDED = "drill.ended"  # nothing
 

@@ -50,7 +50,7 @@ while True:
 
 
 def saved(engine: Engine, mode: str) -> str:
-    """All rules and queue disciplines of a namespace, without counters: `container:ID`, or `host` for this machine's."""
+    """All rules and queue disciplines of a namespace, without counters: `container:ID`, or `host`: this machine's."""
     done = run_helper(
         engine,
         ["sh", "-c", SAVE if mode != "host" else "iptables-save; ip6tables-save"],
@@ -62,6 +62,14 @@ def saved(engine: Engine, mode: str) -> str:
     )
     lines = (line for line in done.output.splitlines() if not line.startswith("#"))
     return "\n".join(line.partition(" [")[0] if line.startswith(":") else line for line in lines)
+
+
+def saved_of_host(engine: Engine, world: World) -> list[str]:
+    """This machine's own rules that are about this world, or gameday's: others on the engine come and go."""
+    network = world.client.api.inspect_network(world.network.id)
+    subnet = network["IPAM"]["Config"][0]["Subnet"].rpartition(".")[0]
+    marks = (f"br-{world.network.id[:12]}", subnet, "GAMEDAY")
+    return [line for line in saved(engine, "host").splitlines() if any(mark in line for mark in marks)]
 
 
 def ask(world: World, client: str, server: str, port: int = 8000, number: int = 1, of: int = 1) -> str:
@@ -78,9 +86,9 @@ def reaches(world: World, client: str, server: str, **more: Any) -> bool:
 
 def helpers_of(engine: Engine, world: World) -> list[str]:
     """Ids of what impairs networks in this world; its containers that are gone may have had some too."""
-    there = {one.id for one in world.client.containers.list(all=True)}
-    own = world.client.containers.list(all=True, filters={"label": f"gameday.test={world.prefix}"})
-    mine = {one.id for one in own}
+    api, mark = world.client.api, f"gameday.test={world.prefix}"
+    there = {one["Id"] for one in api.containers(all=True)}
+    mine = {one["Id"] for one in api.containers(all=True, filters={"label": mark})}
     found = sidecar.find(engine, "world")
     return [helper.id for helper in found if helper.victim in mine or helper.victim not in there]
 
@@ -122,5 +130,5 @@ def proxy_command(link: str, port: int, upstream: str) -> list[str]:
         "control": "/run/gameday/control.sock",
         "state": "/run/gameday/state.json",
     }
-    script = 'mkdir -p /run/gameday && echo "$0" > /run/gameday/proxy.json && exec python3 -m gameday.proxy --config "$1"'
+    script = 'mkdir -p /run/gameday && echo "$0" > "$1" && exec python3 -m gameday.proxy --config "$1"'
     return ["sh", "-c", script, json.dumps(config), "/run/gameday/proxy.json"]

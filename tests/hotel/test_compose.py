@@ -247,7 +247,7 @@ def test_alertmanager_sends_where_the_environment_listens() -> None:
 
 
 def test_the_backup_is_where_the_environment_says() -> None:
-    settings = IN_DOCKER["components"]["database"]["postgresql"]
+    settings = IN_DOCKER["components"]["database"]["database"]
     assert f"data:{settings['data']}" in SERVICES["database"]["volumes"]
     assert f"mv {settings['backup']}.new {settings['backup']}" in (HOTEL / "docker" / "backup.sh").read_text()
     command = next(word for word in SERVICES["database"]["command"] if word.startswith("archive_command="))

@@ -277,6 +277,7 @@ def _confirm(request: Request) -> None:
 def _print_plan(request: Request) -> None:
     from gameday.fields import format_duration
     from gameday.plan import plan
+    from gameday.stopping import limits
     from gameday.targets import open_target
 
     scenario = request.scenario.at_speed(request.speed)
@@ -288,6 +289,9 @@ def _print_plan(request: Request) -> None:
     if request.environment.detector.kind == "embedded":
         print(f"rules:       {request.environment.detector.rules}")
     _print_faults(request, scenario, target)
+    for limit in limits(scenario, request.environment, request.speed):
+        grace = format_duration(limit.spec.grace)
+        print(f"stop when:   {limit.describe()} ({limit.of}), or it cannot be read for {grace}")
     for entry in plan(scenario).phases:
         print(f"  {entry.phase.value:<10} at most {format_duration(entry.budget_s):<8} {entry.what}")
     _print_runbook(request)

@@ -49,6 +49,7 @@ _BAD = frozenset(
         Kind.DURING_INEFFECTIVE,
         Kind.FAULT_INEFFECTIVE,
         Kind.SERVICE_DOWN,
+        Kind.STOP_CONDITION,
         Kind.DRILL_ABORTED,
     }
 )
@@ -123,6 +124,12 @@ def _rule(data: Data) -> str:
     return f"rule of {data.get('alert')}: {data.get('expr')} for {_seconds(data.get('for_s'))}{known}"
 
 
+def _stopped(data: Data) -> str:
+    verb = "cannot be read" if data.get("outcome") == "unread" else "is met"
+    since = _seconds(data.get("for_s"))
+    return f"stop condition {verb} for {since}: {data.get('condition')}{_colon(data.get('detail'))}"
+
+
 _SENTENCES: Mapping[Kind, Callable[[Data], str]] = {
     Kind.DRILL_STARTED: lambda d: (
         f"drill {d.get('drill')}: {d.get('scenario')} in {d.get('instance', d.get('environment'))}"
@@ -183,6 +190,7 @@ _SENTENCES: Mapping[Kind, Callable[[Data], str]] = {
         f"{_undo(d)}: {'undone' if d.get('ok') else 'NOT undone'}{_colon(d.get('detail'))}"
     ),
     Kind.LEFTOVERS_CHECKED: _ok("nothing is left behind", "something was LEFT BEHIND"),
+    Kind.STOP_CONDITION: _stopped,
     Kind.DRILL_ABORTED: lambda d: f"ABORTED: {d.get('reason')}",
     Kind.DRILL_ENDED: lambda _: "drill ended",
 }

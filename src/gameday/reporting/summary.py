@@ -198,7 +198,8 @@ def notices(record: DrillRecord) -> tuple[tuple[str, str], ...]:
     if verdict.left_behind:
         found.append(("bad", "Something was left behind. Run `gameday recover`."))
     if verdict.aborted:
-        found.append(("unknown", "This drill was aborted before it could show everything."))
+        by = " A stop condition ended it." if record.timeline.first(Kind.STOP_CONDITION) is not None else ""
+        found.append(("unknown", f"This drill was aborted before it could show everything.{by}"))
     if verdict.unexpected_alerts:
         names = one_line(", ".join(verdict.unexpected_alerts), 500)
         found.append(("unknown", f"Alerts fired that the scenario does not expect: {names}."))

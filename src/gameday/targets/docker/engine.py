@@ -66,6 +66,13 @@ class Engine:
 
         return docker.APIClient(**_where(), timeout=timeout_s, version="auto")
 
+    def close(self) -> None:
+        """End the calling thread's connections; what it asks next opens others."""
+        client = getattr(self._own, "client", None)
+        if client is not None:
+            self._own.client = None
+            client.close()
+
     @property
     def socket(self) -> str | None:
         """Path of the engine's unix socket on this machine; None where it is reached otherwise."""

@@ -174,11 +174,9 @@ class Networks(Connections):
             sidecar.put(self._engine, self.instance, one, labels, ttl_s, deadline)
 
         try:
-            at_once(partial(put, node, reach) for node, reach in placements)
+            at_once(self._engine, (partial(put, node, reach) for node, reach in placements))
         except GamedayError:
-            with contextlib.suppress(
-                GamedayError
-            ):  # the undo tries again, and what failed first is what to say
+            with contextlib.suppress(GamedayError):  # the undo tries again; what failed first is what to say
                 self._end(fault.component, fault.client, name, Deadline.after(_CLEAN_UP_S))
             raise
         return f"by rules in {', '.join(node.container.name for node, _ in placements)}"
@@ -226,11 +224,13 @@ class Networks(Connections):
 
         present = self._own(sidecar.find(self._engine, self.instance), containers)
         helpers = [helper for helper in present if meant(helper)]
+        suspects = self._suspects(topology, component, client, helpers)
+        heal = partial(sidecar.heal, self._engine, self.instance)
         cleaned = at_once(
-            partial(sidecar.heal, self._engine, self.instance, node.container, patterns, present, deadline)
-            for node in self._suspects(topology, component, client, helpers)
+            self._engine, (partial(heal, node.container, patterns, present, deadline) for node in suspects)
         )
-        at_once(partial(sidecar.discard, self._engine, helper.id, deadline) for helper in helpers)
+        discard = partial(sidecar.discard, self._engine, deadline=deadline)
+        at_once(self._engine, (partial(discard, helper.id) for helper in helpers))
         healed = [
             f"{helper.client or 'everybody'} -> {helper.component}: {helper.fault}" for helper in helpers
         ]

@@ -200,11 +200,18 @@ def discard(engine: Engine, helper: str, deadline: Deadline) -> None:
         raise OperationTimedOut(f"helper {helper[:32]} was not removed within {deadline.timeout_s:g} s")
 
 
-def at_once(calls: Iterable[Callable[[], ResultT]]) -> list[ResultT]:
+def at_once(engine: Engine, calls: Iterable[Callable[[], ResultT]]) -> list[ResultT]:
     """Results of calls that may be made side by side; when some fail the others still end, and the first is raised."""
     todo = list(calls)
     if len(todo) < 2:
         return [call() for call in todo]
+
+    def one(call: Callable[[], ResultT]) -> ResultT:
+        try:
+            return call()
+        finally:
+            engine.close()  # of this thread, which ends
+
     with ThreadPoolExecutor(min(_AT_ONCE, len(todo))) as pool:
-        futures = [pool.submit(call) for call in todo]
+        futures = [pool.submit(one, call) for call in todo]
     return [future.result() for future in futures]

@@ -17,9 +17,11 @@ import httpx
 import psycopg
 import pytest
 
+from gameday.targets.docker.engine import Engine
+from gameday.targets.docker.image import helper_image
 from gameday.targets.ports import find_free_ports
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(600), pytest.mark.xdist_group("compose-file")]
 
 HOTEL = Path(__file__).parents[2] / "examples" / "hotel"
 PORTS = ("API", "DATABASE", "CACHE", "PMS", "WHATSAPP", "LOAD", "PROMETHEUS", "ALERTMANAGER", "WEBHOOK")
@@ -141,8 +143,8 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    stack = Stack(os.environ.get("GAMEDAY_IMAGE") or _helper_image())
+def stack(engine: Engine) -> Iterator[Stack]:
+    stack = Stack(helper_image(engine))
     try:
         stack.up()
         yield stack
@@ -151,12 +153,6 @@ def stack() -> Iterator[Stack]:
     label = f"label=com.docker.compose.project={stack.project}"
     for what in ("container", "volume", "network"):
         assert run("docker", what, "ls", "-q", "--filter", label) == "", f"a {what} is left"
-
-
-def _helper_image() -> str:
-    from gameday.targets.docker import engine, image
-
-    return image.helper_image(engine.Engine.connect(), lambda _: None)
 
 
 def test_all_that_runs_on_is_healthy_and_what_ends_has_ended_well(stack: Stack) -> None:
@@ -230,8 +226,13 @@ def test_the_api_has_a_small_disk_that_outlives_it_no_rights_and_nothing_else_to
 
 def test_the_broken_release_was_built_and_ends_before_it_listens(stack: Stack) -> None:
     name = f"{stack.project}-broken"
-    said = run("docker", "run", "--rm", "--name", name, f"{stack.project}:broken", check=False)
-    assert "ModuleNotFoundError: No module named 'psycopg_pool'" in said
+    run("docker", "run", "--detach", "--name", name, f"{stack.project}:broken")
+    try:
+        state = ("docker", "inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", name)
+        eventually("it ends", 20, lambda: run(*state).strip() == "exited 1")
+        assert "ModuleNotFoundError: No module named 'psycopg_pool'" in run("docker", "logs", name)
+    finally:
+        run("docker", "rm", "-f", name)
 
 
 def test_a_dead_database_is_noticed_and_told_and_its_return_too(stack: Stack) -> None:
@@ -248,6 +249,7 @@ def test_a_dead_database_is_noticed_and_told_and_its_return_too(stack: Stack) ->
         eventually("the end is told", 60, lambda: (path, alert, "resolved") in receiver.told)
     finally:
         receiver.close()
+        stack.docker("start", "database")
 
 
 def test_another_up_changes_nothing(stack: Stack) -> None:

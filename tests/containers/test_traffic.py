@@ -1,0 +1,242 @@
+"""Loss, narrow and slow paths between containers, measured at the client."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from containers.networks import ask, eventually, helpers_of, proxy_command, reaches, saved
+from containers.worlds import World
+from gameday.errors import GamedayError, TargetError, UsageError
+from gameday.fault_spec import DelayFault, LoseFault, NetworkFault, ThrottleFault
+from gameday.targets.docker.engine import Engine
+from gameday.targets.docker.image import helper_image
+from gameday.targets.docker.kernel import Kernel, kernel_of
+from gameday.targets.docker.target import DockerTarget
+from gameday.targets.waiting import Deadline
+
+pytestmark = pytest.mark.docker
+SIZE = 300_000
+RATE = 100_000
+BULK = """
+import http.server
+class Bulk(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = b"x" * int(self.path[1:] or 1)
+        self.send_response(200); self.end_headers(); self.wfile.write(body)
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200); self.end_headers(); self.wfile.write(b"y")
+    def log_message(self, *_): pass
+http.server.ThreadingHTTPServer(("", 8000), Bulk).serve_forever()
+"""
+MOVE = """
+import sys, time, urllib.request
+url, down, up = sys.argv[1], sys.argv[2], int(sys.argv[3])
+begun = time.monotonic()
+urllib.request.urlopen(url + down, data=b"x" * up if up else None, timeout=60).read()
+print(time.monotonic() - begun)
+"""
+
+
+def throttle(client: str | None = "api") -> ThrottleFault:
+    return ThrottleFault(throttle="database", bytes_per_s=RATE, client=client)
+
+
+def delay(client: str | None = "api", by: str = "400ms") -> DelayFault:
+    return DelayFault.model_validate({"delay": "database", "by": by, "client": client})
+
+
+@pytest.fixture
+def three(small: World) -> World:
+    for component in ("api", "database", "other"):
+        small.run(component, command=["python3", "-c", BULK])
+    return small
+
+
+@pytest.fixture
+def kernel(engine: Engine) -> Kernel:
+    return kernel_of(engine, "tests", Deadline.after(30))
+
+
+@pytest.fixture
+def target(three: World) -> Iterator[DockerTarget]:
+    target = three.target()
+    yield target
+    target.heal("database", None, None, 30)
+
+
+def seconds(world: World, client: str, *, down: int = 0, up: int = 0) -> float:
+    """How long it takes to move so many bytes between a client and the database."""
+    container = world.client.containers.get(f"{world.prefix}-{client}-1")
+    url = f"http://{world.prefix}-database-1:8000/"
+    done = container.exec_run(["python3", "-c", MOVE, url, str(down), str(up)])
+    assert done.exit_code == 0, done.output
+    return float(done.output)
+
+
+@pytest.mark.parametrize("client", ["api", None])
+def test_a_narrow_path_is_narrow_in_both_directions_and_wide_afterwards(
+    engine: Engine, three: World, target: DockerTarget, kernel: Kernel, client: str | None
+) -> None:
+    if kernel.lacks(throttle()):
+        pytest.skip(f"this kernel has no {kernel.lacks(throttle())}")
+    ends = [f"container:{three.prefix}-{name}-1" for name in ("api", "database", "other")]
+    before = [saved(engine, end) for end in ends]
+    assert "api -> database" in target.paths("database", client, throttle(client))
+    target.impair(throttle(client), "gameday-throttle", 60, 15)
+    expected = SIZE / RATE
+    for moved in (seconds(three, "api", down=SIZE), seconds(three, "api", up=SIZE)):
+        assert 0.75 * expected < moved < 1.5 * expected
+    others = seconds(three, "other", down=SIZE)
+    assert others < 1 if client else others > 0.75 * expected
+    assert ask(three, "api", "other")
+    target.heal("database", client, "gameday-throttle", 15)
+    assert seconds(three, "api", down=SIZE) < 1
+    assert seconds(three, "api", up=SIZE) < 1
+    assert [saved(engine, end) for end in ends] == before
+    assert helpers_of(engine, three) == []
+
+
+def test_a_narrow_path_becomes_wide_by_itself(
+    engine: Engine, three: World, target: DockerTarget, kernel: Kernel
+) -> None:
+    if kernel.lacks(throttle()):
+        pytest.skip(f"this kernel has no {kernel.lacks(throttle())}")
+    ends = [f"container:{three.prefix}-{name}-1" for name in ("api", "database")]
+    before = [saved(engine, end) for end in ends]
+    target.impair(throttle(), "gameday-throttle", 2, 15)
+    assert len(helpers_of(engine, three)) == 2
+    assert [saved(engine, end) for end in ends] != before
+    assert eventually(lambda: not helpers_of(engine, three))
+    assert [saved(engine, end) for end in ends] == before
+
+
+def test_a_path_is_slowed_by_one_fault_at_a_time(three: World, target: DockerTarget, kernel: Kernel) -> None:
+    if kernel.lacks(throttle()):
+        pytest.skip(f"this kernel has no {kernel.lacks(throttle())}")
+    target.impair(throttle(), "gameday-throttle", 60, 15)
+    target.impair(throttle(), "gameday-throttle", 60, 15)  # the same again is no other
+    with pytest.raises(TargetError, match="slowed already"):
+        target.impair(throttle(), "another", 60, 15)
+    with pytest.raises(TargetError, match="slowed already"):
+        target.impair(throttle(client=None), "gameday-throttle", 60, 15)
+
+
+def test_a_queue_discipline_of_somebody_else_is_left_alone(
+    engine: Engine, three: World, target: DockerTarget, kernel: Kernel
+) -> None:
+    if kernel.lacks(throttle()):
+        pytest.skip(f"this kernel has no {kernel.lacks(throttle())}")
+    database = three.client.containers.get(f"{three.prefix}-database-1")
+    own = "tc qdisc add dev eth0 root tbf rate 1gbit burst 1mb latency 50ms"
+    three.client.containers.run(
+        helper_image(engine),
+        own,
+        network_mode=f"container:{database.id}",
+        cap_add=["NET_ADMIN"],
+        remove=True,
+        labels={"gameday.test": three.prefix},
+    )
+    ends = [f"container:{three.prefix}-{name}-1" for name in ("api", "database")]
+    before = [saved(engine, end) for end in ends]
+    assert "tbf" in before[1]
+    with pytest.raises(TargetError, match="queue discipline of its own"):
+        target.impair(throttle(), "gameday-throttle", 60, 15)
+    assert [saved(engine, end) for end in ends] == before
+    assert helpers_of(engine, three) == []
+
+
+@pytest.mark.parametrize("client", ["api", None])
+def test_packets_are_lost_on_one_path_only(
+    engine: Engine, three: World, target: DockerTarget, client: str | None
+) -> None:
+    fault = LoseFault(lose="database", percent=40, client=client)
+    assert target.paths("database", client, fault)
+    end = f"container:{three.prefix}-{'api' if client else 'database'}-1"
+    before = saved(engine, end)
+    undisturbed = [float(ask(three, "api", "database").split()[0]) for _ in range(5)]
+    target.impair(fault, "gameday-lose", 60, 15)
+    lossy = [float(ask(three, "api", "database").split()[0]) for _ in range(8)]
+    assert max(undisturbed) < 0.15
+    assert statistics.median(lossy) > 0.18  # a retransmission at the least
+    if client:
+        assert max(float(ask(three, "other", "database").split()[0]) for _ in range(3)) < 0.15
+    target.heal("database", client, "gameday-lose", 15)
+    assert saved(engine, end) == before
+    assert max(float(ask(three, "api", "database").split()[0]) for _ in range(3)) < 0.15
+
+
+def test_all_packets_lost_is_a_partition(three: World, target: DockerTarget) -> None:
+    target.impair(LoseFault(lose="database", percent=100, client="api"), "gameday-lose", 60, 15)
+    assert not reaches(three, "api", "database")
+    assert reaches(three, "other", "database")
+
+
+def test_a_delay_that_neither_kernel_nor_proxy_can_have_is_refused_before_anything_is_touched(
+    engine: Engine, three: World, target: DockerTarget, kernel: Kernel
+) -> None:
+    if not kernel.lacks(delay()):
+        pytest.skip("this kernel has netem")
+    for client in ("api", None):
+        with pytest.raises(UsageError, match="has no netem and the environment routes no link from"):
+            target.paths("database", client, delay(client))
+    with pytest.raises(UsageError, match="no link from api to database"):
+        target.impair(delay(), "gameday-delay", 60, 15)
+    assert helpers_of(engine, three) == []
+
+
+def test_a_delay_by_netem(three: World, target: DockerTarget, kernel: Kernel) -> None:
+    if kernel.lacks(delay()):
+        pytest.skip(f"this kernel has no {kernel.lacks(delay())}")
+    target.impair(delay(), "gameday-delay", 60, 15)
+    assert float(ask(three, "api", "database").split()[0]) > 0.8  # the connection and the request
+    assert float(ask(three, "other", "database").split()[0]) < 0.2
+    target.heal("database", "api", "gameday-delay", 15)
+    assert float(ask(three, "api", "database").split()[0]) < 0.2
+
+
+@pytest.mark.parametrize("name", ["gameday-delay", None])
+def test_a_delay_by_the_fault_proxy_of_the_link(
+    engine: Engine, three: World, kernel: Kernel, name: str | None
+) -> None:
+    upstream = f"{three.prefix}-database-1:8000"
+    command = proxy_command("to-database", 15432, upstream)
+    three.run("network", image=helper_image(engine), command=command, ports={})
+    three.components["network"] = {"docker": three.components["network"]["docker"]}
+    link = {"client": "api", "server": "database", "via": "network", "port": 15432, "name": "to-database"}
+    target = three.target(links=[link])
+
+    def takes() -> float:
+        answer = ask(three, "api", "network", port=15432)
+        assert "FAILED" not in answer
+        return float(answer.split()[0])
+
+    assert eventually(lambda: reaches(three, "api", "network", port=15432))
+    paths = target.paths("database", "api", delay())
+    assert paths == (("api -> database via network",) if kernel.lacks(delay()) else ("api -> database",))
+    target.impair(delay(), "gameday-delay", 60, 15)
+    assert 0.39 < takes() < 1.5
+    assert float(ask(three, "other", "database").split()[0]) < 0.2
+    assert "gameday-delay" in target.heal("database", "api", name, 15)
+    assert takes() < 0.2
+    target.impair(delay(), "gameday-delay", 1, 15)
+    time.sleep(1.2)
+    assert takes() < 0.2
+    assert "nothing to heal" in target.heal("database", "api", name, 15) or not kernel.lacks(delay())
+    proxy = three.client.containers.get(f"{three.prefix}-network-1")
+    proxy.stop(timeout=1)
+    with pytest.raises(GamedayError, match="network"):
+        target.impair(delay(), "gameday-delay", 60, 15)
+    assert "nothing to heal" in target.heal("database", "api", name, 15)
+
+
+def test_a_kernel_says_what_it_lacks() -> None:
+    everything = dict.fromkeys(("reject", "lose", "classify", "htb", "class", "tbf", "netem"), "yes")
+    faults: list[NetworkFault] = [throttle(), delay(), LoseFault(lose="database", percent=1)]
+    assert [Kernel(everything).lacks(fault) for fault in faults] == ["", "", ""]
+    poor = {**everything, "netem": "Error: Specified qdisc kind is unknown.", "lose": "no such match"}
+    assert [Kernel(poor).lacks(fault) for fault in faults] == ["", "netem", "lose"]
