@@ -1,30 +1,34 @@
 """What an environment says of a monitoring stack that a team already has: where it is, and how to get in.
 
-A secret never stands in the file, only where it is: `${env:NAME}` or `${file:PATH}`. So evidence, which holds the
-environment as it was written, cannot contain one.
+A secret never stands in the file, only where it is: `${env:NAME}`, `${file:PATH}`, or `${secret:NAME}`, which a
+target makes by chance for each instance. So evidence, which holds the environment as it was written, cannot contain
+one.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from gameday.fields import PATH_PATTERN, Duration, Misfit, Model, Name, Text, shown
+from gameday.fields import PATH_PATTERN, AlertName, Duration, Misfit, Model, Name, Text, shown
 
-_SECRET = re.compile(r"\$\{(?:env:[A-Za-z_][A-Za-z0-9_]*|file:[^}]+)\}")
-_LISTEN = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<v4>[0-9.]+)):(?P<port>[0-9]{1,5})")
+_SECRET = re.compile(r"\$\{(?:env:[A-Za-z_][A-Za-z0-9_]*|file:[^}]+|secret:[A-Za-z_][A-Za-z0-9_.-]{0,62})\}")
+_LISTEN = re.compile(
+    r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<v4>[0-9.]+)):(?:(?P<port>[0-9]{1,5})|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)\})"
+)
 
 
 def _secret(value: object) -> object:
     if isinstance(value, str) and _SECRET.fullmatch(value):
         return value
     raise ValueError(  # what was found is not shown: it may be the secret itself
-        "a secret never stands in this file; expected where it is: ${env:NAME}, or ${file:PATH} with a path that "
-        "is absolute or relative to the project"
+        "a secret never stands in this file; expected where it is: ${env:NAME}, ${file:PATH} with a path that "
+        "is absolute or relative to the project, or ${secret:NAME}, which the target makes by chance"
     )
 
 
@@ -47,21 +51,27 @@ def _url(value: object) -> object:
 
 def _listen(value: object) -> object:
     match = _LISTEN.fullmatch(value) if isinstance(value, str) else None
-    if match is not None and int(match["port"]) <= 65535:
+    if match is not None and int(match["port"] or 0) <= 65535:
         try:
             ipaddress.ip_address(match["v6"] or match["v4"])
         except ValueError:
             match = None
-    if match is None or int(match["port"]) > 65535:
+    if match is None or int(match["port"] or 0) > 65535:
         raise ValueError(
-            f"{shown(value)} is not an address to listen on; expected one such as 127.0.0.1:9095"
+            f"{shown(value)} is not an address to listen on; expected one such as 127.0.0.1:9095, or "
+            "127.0.0.1:${NAME} with a port that the environment reserves"
         )
     return value
+
+
+def _one_or_several(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
 
 
 Secret = Annotated[str, BeforeValidator(_secret)]
 Url = Annotated[str, BeforeValidator(_url)]
 Listen = Annotated[str, BeforeValidator(_listen)]
+RulesFiles = Annotated[tuple[Text, ...], BeforeValidator(_one_or_several), Field(min_length=1)]
 
 
 class BasicAuth(Model):
@@ -121,7 +131,8 @@ class WebhookListener(Model):
     """A receiver for Alertmanager's notifications: the instant at which somebody was told."""
 
     listen: Listen
-    """Address and port; port 0 takes a free one. Elsewhere than on loopback it needs `secret` or `bearer`."""
+    """Address and port; port 0 takes a free one, `${NAME}` is one of the environment's `compose.ports`. Elsewhere
+    than on loopback it needs `secret` or `bearer`."""
     path: str = Field(default="/", pattern=PATH_PATTERN)
     secret: Secret | None = None
     """The last part of the path, which only Alertmanager knows."""
@@ -130,11 +141,32 @@ class WebhookListener(Model):
 
     @model_validator(mode="after")
     def _guarded(self) -> WebhookListener:
-        host = self.listen.rpartition(":")[0].strip("[]")
+        host = self.host
         if not ipaddress.ip_address(host).is_loopback and self.secret is None and self.bearer is None:
             message = "is not on loopback, where anybody may send; expected `secret` or `bearer` beside it"
             raise Misfit((("listen",), message))
         return self
+
+    @property
+    def host(self) -> str:
+        """The address to listen on."""
+        return self._match["v6"] or self._match["v4"]
+
+    @property
+    def reserved(self) -> str | None:
+        """The name of the reserved port, None where the port itself stands there."""
+        return self._match["name"]
+
+    @property
+    def port(self) -> int | None:
+        """The port, None where it is a reserved one."""
+        return None if self._match["port"] is None else int(self._match["port"])
+
+    @property
+    def _match(self) -> re.Match[str]:
+        match = _LISTEN.fullmatch(self.listen)
+        assert match is not None  # or it would not have been accepted
+        return match
 
 
 class PrometheusDetector(Endpoint):
@@ -153,3 +185,50 @@ class PrometheusDetector(Endpoint):
         if self.alertmanager is not None:
             found["alertmanager",] = self.alertmanager
         return found
+
+    @property
+    def listener(self) -> WebhookListener | None:
+        """Where it listens itself."""
+        return self.webhook
+
+
+class AlertmanagerDetector(Endpoint):
+    """Reads the alerts that an Alertmanager has, where nothing else of the stack can be reached."""
+
+    kind: Literal["alertmanager"]
+    rules: RulesFiles
+    """The rules files whose alerts are sent there, relative to the project: Alertmanager knows of no rules."""
+    every: Duration = Field(default=0.2, ge=0.05, le=60)
+    """Time between two looks at the alerts."""
+    heartbeat: AlertName | None = None
+    """An alert that always fires (Watchdog). Without one, that an alert is not there proves nothing."""
+    listener: ClassVar[None] = None
+
+    @property
+    def endpoints(self) -> dict[tuple[str, ...], Endpoint]:
+        """Every server to ask, by where it stands in the settings."""
+        return {(): self}
+
+
+class Heartbeat(Model):
+    """An alert that always fires and is told again and again: while it comes, notifications do."""
+
+    alert: AlertName
+    within: Duration = Field(ge=0.5, le=3600)
+    """The longest time between two of its notifications: its `repeat_interval`, and some more."""
+
+
+class WebhookDetector(WebhookListener):
+    """Receives notifications and asks nobody, where no server of the stack can be reached."""
+
+    kind: Literal["webhook"]
+    rules: RulesFiles
+    """The rules files whose alerts are notified, relative to the project: a notification knows of no rules."""
+    heartbeat: Heartbeat | None = None
+    """Without one, that no notification came proves nothing."""
+    endpoints: ClassVar[Mapping[tuple[str, ...], Endpoint]] = {}
+
+    @property
+    def listener(self) -> WebhookListener:
+        """Where it listens itself."""
+        return self

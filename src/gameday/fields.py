@@ -235,6 +235,7 @@ def _problems(model: type[BaseModel], document: Document, details: Any) -> list[
     kind, context, loc = details["type"], details.get("ctx", {}), details["loc"]
     location = _present(document.value, loc)
     if isinstance(context.get("error"), Misfit):
+        location = location[: len(location) - _tags(document.value, location)]
         return [document.problem(location + inner, message) for inner, message in context["error"].problems]
     if kind == "too_short" and details["input"]:
         return []  # it has entries; what is wrong with them is said where they stand
@@ -256,6 +257,13 @@ def _present(value: Any, loc: Location) -> Location:
             result.append(part)
             value = value[part]
     return tuple(result)
+
+
+def _tags(value: Any, location: Location) -> int:
+    """1 where `location` ends with the tag of a union, which no file has; a whole model has no absent last part."""
+    for part in location[:-1]:
+        value = value[part]
+    return int(isinstance(value, dict) and bool(location) and location[-1] not in value)
 
 
 def _message(model: type[BaseModel], location: Location, details: Any) -> str:

@@ -88,7 +88,8 @@ class QueryStop(Model):
     @model_validator(mode="after")
     def _can_be_read_in_time(self) -> QueryStop:
         if self.grace <= self.every:
-            raise Misfit((("grace",), f"is not longer than every ({format_duration(self.every)})"))
+            grace, every = format_duration(self.grace), format_duration(self.every)
+            raise Misfit((("grace",), f"is {grace}, which is not longer than every ({every})"))
         return self
 
     def describe(self) -> str:

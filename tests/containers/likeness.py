@@ -22,7 +22,9 @@ def likeness(inspected: Mapping[str, Any]) -> dict[str, Any]:
             part.pop(name, None)
     for network in settings["Networks"].values():
         network["Aliases"] = sorted(network["Aliases"] or [])
-    # what an image's volumes are called stands among Binds once a container was made again
+    # once a container was made again, volumes without a name are named here; what is mounted tells them apart
     seen["HostConfig"]["Binds"] = None
+    for mount in seen["HostConfig"].get("Mounts") or []:
+        mount.pop("Source", None)
     seen["Mounts"] = sorted(seen["Mounts"], key=lambda mount: str(mount["Destination"]))
     return seen

@@ -12,7 +12,7 @@ from typing import Any
 import docker
 import pytest
 
-from containers.networks import ask, eventually, reaches, saved_of_host
+from containers.networks import eventually, reaches, saved_of_host
 from containers.worlds import World
 from gameday.errors import ComponentNotFound, TargetError, UsageError
 from gameday.targets.base import Connectable
@@ -56,6 +56,7 @@ def test_off_and_on_again_leaves_all_as_it_was(engine: Engine, small: World) -> 
     small.components["database"] = {"docker": small.components["database"]["docker"]}
     target = small.target()
     assert isinstance(target, Connectable)
+    assert eventually(lambda: reaches(small, "api", "database"))
     before, before_here = networks(small, "database"), saved_of_host(engine, small)
     connections = json.loads(json.dumps(target.connections("database", None, None)))
     assert target.disconnect_network("database", None, 15) == (
@@ -67,7 +68,7 @@ def test_off_and_on_again_leaves_all_as_it_was(engine: Engine, small: World) -> 
     said = target.connect("database", connections, 15)
     assert said == f"connected {small.prefix}-database-1 to {small.network.name}"
     assert networks(small, "database") == before
-    assert "FAILED" not in ask(small, "api", "database")
+    assert reaches(small, "api", "database")
     assert saved_of_host(engine, small) == before_here
     assert target.connect("database", connections, 15) == "database was on its networks already"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import stat
 import time
@@ -98,14 +97,14 @@ def test_what_matches_nothing_is_down_and_told_by_its_selector(small: World) -> 
         lambda: target.logs("named", 5, 5),
     )
     for call in calls:
-        with pytest.raises(ComponentNotFound, match="^named: no container named no-such-container$"):
+        with pytest.raises(ComponentNotFound, match=r"^named: no container named no-such-container$"):
             call()
     with pytest.raises(
-        TargetError, match="^start named: no container named no-such-container, and none is rem"
+        TargetError, match=r"^start named: no container named no-such-container, and none is rem"
     ):
         target.start("named", 5)
     with pytest.raises(
-        TargetError, match="^named: no container named no-such-container; bring the environment up"
+        TargetError, match=r"^named: no container named no-such-container; bring the environment up"
     ):
         target.address("named")
 
@@ -116,7 +115,7 @@ def test_a_component_that_the_environment_does_not_have_is_told_with_those_it_ha
     target = small.target()
     for call in (target.address, lambda name: target.start(name, 5), lambda name: target.logs(name, 1, 5)):
         with pytest.raises(
-            ComponentNotFound, match="^world has no component 'db'; components here: api, cache$"
+            ComponentNotFound, match=r"^world has no component 'db'; components here: api, cache$"
         ):
             call("db")
 
@@ -193,10 +192,11 @@ def test_a_kill_returns_when_nothing_runs_and_a_start_when_it_answers(small: Wor
 
 
 def test_a_component_that_outlives_a_signal_is_told_and_named(small: World) -> None:
+    small.run("front")
     small.run("api", command=list(STUBBORN), init=False)
     small.components["api"] = {**small.components["api"], "port": None, "ready": {}}
     target = small.target()
-    with pytest.raises(TargetError, match="SIGTERM for api: still running after 1 s: container .*-api-1"):
+    with pytest.raises(TargetError, match=r"SIGTERM for api: still running after 1 s: container .*-api-1"):
         target.kill("api", "SIGTERM", 1)
     target.kill("api", "SIGKILL", 10)
     assert state(small, "api") == "exited"
@@ -236,9 +236,10 @@ def test_what_is_no_signal_or_has_nobody_to_receive_it_is_refused(small: World) 
 
 def test_a_stop_is_orderly_until_its_time_is_over_and_again_is_no_error(small: World) -> None:
     polite = ("sh", "-c", "trap 'echo ended in order; exit 0' TERM; while :; do sleep 0.1; done")
+    small.run("front")
     small.run("polite", command=list(polite), init=False)
     small.run("stubborn", command=list(STUBBORN), init=False)
-    for name in small.components:
+    for name in ("polite", "stubborn"):
         small.components[name] = {**small.components[name], "port": None, "ready": {}, "stop_within": "1s"}
     target = small.target()
     target.stop("polite", 10)
@@ -282,7 +283,7 @@ def test_pausing_freezes_and_resuming_lets_go_on_and_both_may_be_repeated(small:
         target.pause("api", 5)
         assert state(small, "api") == "paused"
     assert not small.reach(target, "client", "api")
-    with pytest.raises(TargetError, match="api is paused .*; resume it instead of starting it"):
+    with pytest.raises(TargetError, match=r"api is paused .*; resume it instead of starting it"):
         target.start("api", 5)
     assert target.resume("api", 5) == f"resumed {small.prefix}-api-1"
     assert target.resume("api", 5) == "api was not paused"
@@ -293,7 +294,7 @@ def test_pausing_freezes_and_resuming_lets_go_on_and_both_may_be_repeated(small:
 def test_what_ends_while_it_starts_is_told_with_the_end_of_its_log(small: World) -> None:
     small.run("api", command=["sh", "-c", "echo no such table; exit 3"], restart_policy=None)
     with pytest.raises(
-        TargetError, match="api ended with exit code 3 before it was ready.*\n    no such table"
+        TargetError, match=r"api ended with exit code 3 before it was ready.*\n    no such table"
     ):
         small.target()
 
@@ -306,13 +307,13 @@ def test_what_never_answers_is_not_ready(small: World) -> None:
 
 
 def test_an_unhealthy_container_is_not_ready_until_its_check_says_so(small: World) -> None:
-    check = {"test": ["CMD", "test", "-e", "/tmp/well"], "interval": 10**8, "retries": 1000}
+    check = {"test": ["CMD", "test", "-e", "/well"], "interval": 10**8, "retries": 1000}
     small.run("api", healthcheck=check)
     small.components["api"] = {**small.components["api"], "ready": {"within": "1s"}}
     target = DockerTarget(small.environment(), "world", small.project)
     with pytest.raises(OperationTimedOut, match="api runs but was not ready within 1 s"):
         small.target()
-    target.execute("api", ["touch", "/tmp/well"], 5)
+    target.execute("api", ["touch", "/well"], 5)
     target.start("api", 10)
 
 
@@ -352,7 +353,7 @@ def test_what_was_removed_is_made_again_and_differs_in_nothing(small: World) -> 
                 extra_hosts={"elsewhere": "127.0.0.9"},
                 user="1000",
                 hostname="reception",
-                working_dir="/tmp",
+                working_dir="/usr",
                 stop_signal="SIGINT",
                 log_config={"Type": "json-file", "Config": {"max-size": "5m"}},
                 networking_config=endpoints,
@@ -397,6 +398,7 @@ def test_what_is_in_volumes_without_a_name_is_there_again(small: World) -> None:
 
 
 def test_volumes_that_the_image_declares_are_there_again(small: World) -> None:
+    small.run("front")
     small.run("cache", image="redis:7", command=None, init=False)
     small.components["cache"] = {**small.components["cache"], "port": None, "ready": {}}
     target = small.target()
@@ -412,7 +414,7 @@ def test_what_nobody_remembers_is_not_removed(small: World) -> None:
     small.run("api")
     target = small.target()
     small.run("api", 2)
-    with pytest.raises(TargetError, match="remove api: .*-api-2 could not be made again: not remembered"):
+    with pytest.raises(TargetError, match=r"remove api: .*-api-2 could not be made again: not remembered"):
         target.remove("api", 10)
     assert (state(small, "api"), state(small, "api", 2)) == ("running", "running")
 
@@ -476,7 +478,7 @@ def test_a_command_that_does_not_end_is_ended_in_the_container_too(small: World)
     small.run("api")
     target = small.target()
     begun = time.monotonic()
-    with pytest.raises(OperationTimedOut, match="'sleep 98765' in .* did not end within 1 s and was killed"):
+    with pytest.raises(OperationTimedOut, match=r"'sleep 98765' in .* did not end within 1 s and was killed"):
         target.execute("api", ["sleep", "98765"], 1)
     assert time.monotonic() - begun < 4
     assert not any(
@@ -513,6 +515,7 @@ def test_secrets_are_in_no_output_and_no_log(small: World) -> None:
 
 
 def test_a_log_is_the_last_lines_of_each_container(small: World) -> None:
+    small.run("front")
     for number in (1, 2):
         small.run("api", number, command=["sh", "-c", f"seq -f 'line {number}.%g' 9; sleep 300"])
     small.components["api"] = {**small.components["api"], "port": None, "ready": {}}
@@ -572,6 +575,7 @@ def test_a_port_that_nobody_can_ask_lastingly_is_refused(small: World, ports: An
 
 
 def test_a_component_without_a_port_has_no_address(small: World) -> None:
+    small.run("front")
     small.run("api")
     small.components["api"] = {**small.components["api"], "port": None, "ready": {}}
     target = small.target()
@@ -598,9 +602,9 @@ def test_an_engine_that_is_away_is_told_within_the_time_out(
 ) -> None:
     small.run("api")
     small.target()
+    target = DockerTarget(small.environment(), "world", small.project)
     for host in ("tcp://127.0.0.1:1", f"unix://{small.project.root}/no.sock"):
         monkeypatch.setenv("DOCKER_HOST", host)
-        target = DockerTarget(small.environment(), "world", small.project)
         calls: tuple[Callable[[], object], ...] = (
             lambda: target.start("api", 1),
             lambda: target.kill("api", "SIGKILL", 1),
@@ -610,7 +614,7 @@ def test_an_engine_that_is_away_is_told_within_the_time_out(
         )
         for call in calls:
             begun = time.monotonic()
-            with pytest.raises(EngineAway, match="no Docker engine answers .*; waited 1 s"):
+            with pytest.raises(EngineAway, match=r"no Docker engine answers .*; waited 1 s"):
                 call()
             assert time.monotonic() - begun < 3
         with pytest.raises(EngineAway, match="no Docker engine answers"):
@@ -628,13 +632,13 @@ def test_an_engine_that_is_deaf_is_told_within_the_time_out(small: World, deaf: 
 
 def test_an_engine_that_comes_back_is_waited_for(small: World, monkeypatch: pytest.MonkeyPatch) -> None:
     small.run("api")
-    target = small.target()
+    socket_path = small.target()._engine.socket
     path = small.project.root / "engine.sock"
     monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
     away = DockerTarget(small.environment(), "world", small.project)
     with pytest.raises(EngineAway):
         away.kill("api", "SIGKILL", 0.3)
-    os.symlink(str(target._engine.socket), path)
+    path.symlink_to(str(socket_path))
     away.kill("api", "SIGKILL", 5)
     assert state(small, "api") == "exited"
 

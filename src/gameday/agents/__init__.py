@@ -8,3 +8,5 @@ force.
 from __future__ import annotations
 
 BEGUN = "begun: "
+URL_VARIABLE = "GAMEDAY_CLIENT_URL"
+"""Where a client finds the URL when it is not on its command line, which everybody on the machine can read."""

@@ -1,4 +1,4 @@
-"""`python -m gameday.agents.exhaust --url URL --ttl S`: a report job that opens connection after connection, keeps
+"""`python -m gameday.agents.exhaust [--url URL] --ttl S`: a report job that opens connection after connection, keeps
 them all, and takes each that becomes free, until an operator ends one of its sessions.
 
 A pool gives its connections back one by one, over minutes or never. So that every connection is taken, and not only
@@ -8,6 +8,7 @@ every free one, the sessions of others of the same role are ended, and their pla
 from __future__ import annotations
 
 import argparse
+import os
 import select
 import sys
 import time
@@ -16,7 +17,7 @@ from typing import Any
 import psycopg
 from psycopg import errors
 
-from gameday.agents import BEGUN
+from gameday.agents import BEGUN, URL_VARIABLE
 
 NAME = "nightly-report"
 EVERY_S = 0.05
@@ -30,9 +31,13 @@ class Ended(Exception):
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m gameday.agents.exhaust")
-    parser.add_argument("--url", required=True)
+    parser.add_argument(
+        "--url", default=os.environ.get(URL_VARIABLE), help=f"default: ${URL_VARIABLE}, which no list of processes shows"
+    )
     parser.add_argument("--ttl", type=float, required=True, help="seconds after which it ends by itself")
     options = parser.parse_args(arguments)
+    if not options.url:
+        parser.error(f"expected --url, or {URL_VARIABLE}")
     ends = time.monotonic() + options.ttl
     held: list[psycopg.Connection[Any]] = []
     begun = False

@@ -1,24 +1,29 @@
-"""`python -m gameday.agents.flush --host H --port P --every S --ttl S`: an import job that empties a cache again and
-again, until an operator ends its connection.
+"""`python -m gameday.agents.flush [--host H --port P] --every S --ttl S`: an import job that empties a cache again and
+again, until an operator ends its connection. Without host and port it reads a URL, which may have a password, from its
+variables.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
+from urllib.parse import urlsplit
 
-from gameday.agents import BEGUN
+from gameday.agents import BEGUN, URL_VARIABLE
 from gameday.agents.resp import RespClient, RespError
 
 NAME = "nightly-import"
 _TIMEOUT_S = 5.0
+_PORT = 6379
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m gameday.agents.flush")
-    parser.add_argument("--host", required=True)
-    parser.add_argument("--port", type=int, required=True)
+    url = urlsplit(os.environ.get(URL_VARIABLE, ""))
+    parser.add_argument("--host", default=url.hostname, required=url.hostname is None)
+    parser.add_argument("--port", type=int, default=url.port or _PORT)
     parser.add_argument("--every", type=float, required=True, help="seconds between two flushes")
     parser.add_argument("--ttl", type=float, required=True, help="seconds after which it ends by itself")
     options = parser.parse_args(arguments)
@@ -26,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     count = 0
     try:
         with RespClient(options.host, options.port, _TIMEOUT_S) as cache:
+            cache.authenticate(url)
             cache.command("CLIENT", "SETNAME", NAME)
             due = time.monotonic()
             while time.monotonic() < ends:

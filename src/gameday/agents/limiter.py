@@ -43,7 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m gameday.agents.limiter")
     parser.add_argument("command", choices=("read", "put", "keep", "write"))
     parser.add_argument("what", type=json.loads, help="by container, what to read, limit or write")
-    parser.add_argument("--within", type=float, default=10.0, help="seconds that it may take; for `keep` to go on")
+    parser.add_argument(
+        "--within", type=float, default=10.0, help="seconds that it may take; for `keep` to go on"
+    )
     options = parser.parse_args(arguments)
     ends = time.monotonic() + options.within
     answer: dict[str, Values] = {}
@@ -94,7 +96,9 @@ class Group:
                 if path is None and file in _OPTIONAL:
                     continue
                 if path is None or not os.access(path, os.W_OK):
-                    raise Problem(f"{file} of container {self.container[:12]} cannot be changed by this engine")
+                    raise Problem(
+                        f"{file} of container {self.container[:12]} cannot be changed by this engine"
+                    )
                 found[file] = path.read_text().strip()
         return found
 

@@ -25,7 +25,9 @@ _PATIENCE_S = 0.2
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m gameday.agents.log_writer")
-    parser.add_argument("--check", action="store_true", help="say whether it could be done, and write nothing")
+    parser.add_argument(
+        "--check", action="store_true", help="say whether it could be done, and write nothing"
+    )
     parser.add_argument("--lines-per-s", type=int, default=1)
     parser.add_argument("--lines", type=int, default=0, help="in all")
     parser.add_argument("--ttl", type=float, default=0.0, help="seconds after which it ends by itself")

@@ -6,6 +6,7 @@ import socket
 import time
 from types import TracebackType
 from typing import Self
+from urllib.parse import SplitResult, unquote
 
 Reply = str | int | None
 
@@ -30,6 +31,12 @@ class RespClient:
         self._socket.settimeout(self._timeout_s)
         self._socket.sendall(head + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts))
         return self._reply(time.monotonic() + self._timeout_s)
+
+    def authenticate(self, url: SplitResult) -> None:
+        """As the URL says; nothing where it has no password."""
+        if url.password is not None:
+            user = [unquote(url.username)] if url.username else []
+            self.command("AUTH", *user, unquote(url.password))
 
     def _reply(self, until: float) -> Reply:
         line = self._line(until)

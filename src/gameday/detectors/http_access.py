@@ -11,7 +11,7 @@ import base64
 import json
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -41,6 +41,11 @@ class Answer:
     date_s: float | None
 
 
+def no_secret(name: str) -> str:
+    """For a target that makes no secrets by chance."""
+    raise UsageError(f"${{secret:{name}}}: this target makes no secrets; expected ${{env:NAME}} or ${{file:PATH}}")
+
+
 @dataclass(frozen=True, slots=True)
 class Secret:
     """Where a secret is. Its value is read when it is needed and shown nowhere."""
@@ -48,13 +53,18 @@ class Secret:
     reference: str
     root: Path
     what: str
-    _from_environment: str | None = field(default=None, repr=False)
+    _value: str | None = field(default=None, repr=False)
+    """What does not change while the drill runs; None for a file."""
 
     @classmethod
-    def at(cls, reference: str, root: Path, what: str) -> Secret:
-        """Raises UsageError when there is none, or one that cannot be sent."""
+    def at(cls, reference: str, root: Path, what: str, made: Callable[[str], str] = no_secret) -> Secret:
+        """`made` tells the secrets that a target made by chance.
+
+        Raises:
+            UsageError: there is none, or one that cannot be sent.
+        """
         kind, _, where = reference[2:-1].partition(":")
-        value = os.environ.get(where) if kind == "env" else None
+        value = os.environ.get(where) if kind == "env" else made(where) if kind == "secret" else None
         if kind == "env" and value is None:
             raise UsageError(f"environment variable {where} is not set; {what} needs it")
         secret = cls(reference, root, what, value)
@@ -64,7 +74,7 @@ class Secret:
     def read(self) -> str:
         """The secret now: a file may have been renewed. Raises UsageError."""
         kind, _, where = self.reference[2:-1].partition(":")
-        value = self._from_environment
+        value = self._value
         if value is None:
             try:
                 with (self.root / where).open("rb") as file:
@@ -74,7 +84,7 @@ class Secret:
                 raise UsageError(f"{self.what} needs the secret in {where}: {reason}") from None
         value = value.strip()
         if not value or not value.isascii() or not value.isprintable():
-            what = f"environment variable {where}" if kind == "env" else where
+            what = {"env": f"environment variable {where}", "secret": f"secret {where}"}.get(kind, where)
             raise UsageError(f"{self.what}: {what} is empty or has characters that cannot be sent")
         return value
 
@@ -82,8 +92,10 @@ class Secret:
 class HttpAccess:
     """One server, and how to get in."""
 
-    def __init__(self, what: str, url: str, access: Access, root: Path) -> None:
-        """`what` is how errors call it, such as `Prometheus`. Nothing is contacted.
+    def __init__(
+        self, what: str, url: str, access: Access, root: Path, made: Callable[[str], str] = no_secret
+    ) -> None:
+        """`what` is how errors call it, such as `Prometheus`; `made` tells a target's secrets. Nothing is contacted.
 
         Raises:
             UsageError: a secret or a file of `access` is not there, or is none.
@@ -98,7 +110,7 @@ class HttpAccess:
         if access.basic is not None:
             self._user, secret = access.basic.user, access.basic.password
         field_name = f"detector access of {what}"
-        self._secret = Secret.at(secret, root, field_name) if secret is not None else None
+        self._secret = Secret.at(secret, root, field_name, made) if secret is not None else None
         self._headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         if access.tenant is not None:
             if not access.tenant.isascii() or not access.tenant.isprintable():

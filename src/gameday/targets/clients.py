@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gameday.agents import BEGUN
-from gameday.agents.resp import RespClient, RespError
 from gameday.component_spec import PostgresqlComponent, ProcessComponent, ValkeyComponent
 from gameday.errors import OperationTimedOut, TargetError, UsageError
 from gameday.targets import ports
-from gameday.targets.base import ClientKind
+from gameday.targets.base import Address, ClientKind
+from gameday.targets.cache_sessions import describe_ended, end_cache_sessions
 from gameday.targets.component import Component
 from gameday.targets.instance import Instance
 from gameday.targets.postgresql import SUPERUSER, Postgresql
@@ -34,7 +33,6 @@ from gameday.targets.waiting import Deadline, wait_until
 
 _TROUBLES: dict[str, type[ProcessComponent]] = {"exhaust": PostgresqlComponent, "flush": ValkeyComponent}
 _POLL_S = 0.02
-_ASK_TIMEOUT_S = 10.0
 
 
 class StrangeClients(Instance):
@@ -96,11 +94,9 @@ class StrangeClients(Instance):
             if isinstance(found.program, Postgresql):
                 ended = found.program.end_sessions(port, keep, deadline)
             else:
-                ended = _end_valkey_sessions(component, port, keep, deadline)
-        if not ended:
-            return f"no session of {component} to end"
-        counts = ", ".join(f"{count} of {name or 'no name'}" for name, count in Counter(ended).most_common())
-        return f"ended {len(ended)} sessions of {component}: {counts}"
+                address = Address(ports.HOST, port, found.program.url(port))
+                ended = end_cache_sessions(component, address, keep, deadline)
+        return describe_ended(component, ended)
 
     def _options(
         self, found: Component, kind: ClientKind, settings: Mapping[str, Any], ttl_s: float
@@ -148,21 +144,3 @@ def _wait_begun(output: Path, offset: int, process: Identity, what: str, deadlin
             f"{what}: the client has not begun within {deadline.timeout_s:g} s: {said[-500:]}"
         )
     return said.partition(BEGUN)[2].partition("\n")[0].strip()
-
-
-def _end_valkey_sessions(component: str, port: int, keep: Sequence[str], deadline: Deadline) -> list[str]:
-    """The names of the clients whose connections were ended."""
-    ended: list[str] = []
-    try:
-        with RespClient(ports.HOST, port, deadline.at_most(_ASK_TIMEOUT_S).left_s()) as cache:
-            own = cache.command("CLIENT", "ID")
-            for line in str(cache.command("CLIENT", "LIST", "TYPE", "normal")).splitlines():
-                fields = dict(word.partition("=")[::2] for word in line.split(" "))
-                name = fields.get("name", "")
-                if fields["id"] == str(own) or name in keep:
-                    continue
-                if cache.command("CLIENT", "KILL", "ID", fields["id"]):  # 0: it left meanwhile
-                    ended.append(name)
-    except (RespError, KeyError) as error:
-        raise TargetError(f"disconnect {component}: {error}") from error
-    return ended

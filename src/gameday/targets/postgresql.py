@@ -35,10 +35,10 @@ when applications, which are ordinary users, have taken all others."""
 DATA = ("data", "data.new", "data.aside")
 """Folders in its home that hold a cluster, or a part of one."""
 _SESSIONS_TIMEOUT_S = 10.0
-_CLIENTS = "from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
+CLIENTS = "from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
 _END_SESSIONS = f"""select pid, application_name, pg_terminate_backend(pid)
-    {_CLIENTS} and not application_name = any(%(keep)s)"""
-_STILL_THERE = f"select 1 {_CLIENTS} and pid = any(%(pids)s) limit 1"
+    {CLIENTS} and not application_name = any(%(keep)s)"""
+_STILL_THERE = f"select 1 {CLIENTS} and pid = any(%(pids)s) limit 1"
 _DEBIAN = Path("/usr/lib/postgresql")
 _PROGRAMS = ("postgres", "initdb", "pg_basebackup")
 _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")

@@ -92,7 +92,7 @@ def _config(name: str, project: str, service: Service, variables: Mapping[str, s
 
 
 def _host(folder: Path, project: str, service: Service) -> dict[str, Any]:
-    policy, _, retries = service.restart.partition(":")
+    policy, _, retries = (service.restart or "").partition(":")
     bindings: dict[str, list[dict[str, str]]] = {}
     for port in service.ports:
         bindings.setdefault(_exposed(port), []).append({"HostIp": port.host_ip, "HostPort": port.host})

@@ -95,7 +95,7 @@ class Service(Model):
     ports: tuple[PublishedPort, ...] = ()
     depends_on: Annotated[dict[str, Dependency], NAMED] = {}
     healthcheck: HealthCheck | None = None
-    restart: Restart = "no"
+    restart: Restart | None = None
     user: str | None = None
     read_only: Flag = False
     tmpfs: Tmpfs = {}

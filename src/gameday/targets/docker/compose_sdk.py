@@ -24,7 +24,7 @@ from gameday.targets.docker.compose_container import (
 )
 from gameday.targets.docker.compose_file import ComposeFile, Network, load_compose
 from gameday.targets.docker.compose_image import ensure_built
-from gameday.targets.docker.compose_wait import await_all, await_one
+from gameday.targets.docker.compose_wait import await_all, await_one, await_other_health
 from gameday.targets.docker.containers import PROJECT_LABEL
 from gameday.targets.docker.engine import Engine, NotThere
 from gameday.targets.waiting import Deadline
@@ -166,7 +166,9 @@ class SdkComposer:
                 api.start(container)
                 return container
             if there["State"]["Paused"]:
+                say(f"going on with {recipe.name}, which was paused")
                 api.unpause(there["Id"])
+                await_other_health(self._engine, recipe.name, deadline)
             elif not there["State"]["Running"]:
                 say(f"starting {recipe.name}")
                 api.start(there["Id"])

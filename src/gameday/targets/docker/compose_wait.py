@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,8 @@ HEALTHY, STARTED, COMPLETED = "service_healthy", "service_started", "service_com
 _UP = "up"
 """Healthy where there is a health check, else running."""
 _POLL_S = 0.2
+_SETTLE_S = 0.5
+_HEALTH_S = 30.0
 
 
 def await_all(
@@ -36,16 +39,25 @@ def await_all(
     for name in ends:
         if name not in [service for service, _ in there]:
             raise TargetError(f"service {name} of compose project {project} has no container")
+    unwatched: list[tuple[str, str]] = []
     for name, container in there:
         if name in ends:
-            await_one(engine, name, container, COMPLETED if ends[name] else _UP, deadline, "it was started")
+            state = await_one(
+                engine, name, container, COMPLETED if ends[name] else _UP, deadline, "it was started"
+            )
             say(f"{name} has ended" if ends[name] else f"{name} is up")
+            if not ends[name] and "Health" not in state:
+                unwatched.append((name, container))
+    if unwatched:  # what cannot start runs for a moment, too
+        time.sleep(min(_SETTLE_S, deadline.left_s()))
+        for name, container in unwatched:
+            await_one(engine, name, container, _UP, deadline, "it was started")
 
 
 def await_one(
     engine: Engine, service: str, container: str, condition: str, deadline: Deadline, why: str
-) -> None:
-    """Until one container is as `condition` says.
+) -> Mapping[str, Any]:
+    """Until one container is as `condition` says; its state then.
 
     Raises:
         TargetError: it cannot become so any more.
@@ -65,6 +77,17 @@ def await_one(
     if not wait_until(reached, deadline, _POLL_S):
         what = f"service {service} is {described(state)} after {deadline.timeout_s:g} s; {why}"
         raise OperationTimedOut(f"{what}\n{trouble(engine, engine.inspect(container))}")
+    return state
+
+
+def await_other_health(engine: Engine, container: str, deadline: Deadline) -> None:
+    """Until a container that was paused is not called unhealthy for that any more; what it is then is another's
+    question."""
+
+    def said_anew() -> bool:
+        return bool((engine.inspect(container)["State"].get("Health") or {}).get("Status") != "unhealthy")
+
+    wait_until(said_anew, deadline.at_most(_HEALTH_S), _POLL_S)
 
 
 def _fulfils(condition: str, state: Mapping[str, Any]) -> bool | None:

@@ -90,14 +90,22 @@ def recipe(inspected: Mapping[str, Any]) -> dict[str, Any]:
     if config.get("Hostname") == short:
         del config["Hostname"]
     host = copy.deepcopy(inspected["HostConfig"])
-    bound = {bind.split(":")[1] for bind in host.get("Binds") or []}
-    bound |= {mount["Target"] for mount in host.get("Mounts") or []}
+    named = {
+        mount["Destination"]: mount["Name"] for mount in inspected["Mounts"] if mount["Type"] == "volume"
+    }
+    binds = [
+        bind for bind in host.get("Binds") or [] if ":" in bind
+    ]  # a place alone is a volume without a name
+    for mount in host.get("Mounts") or []:
+        if mount.get("Type") == "volume" and not mount.get("Source"):
+            mount["Source"] = named[mount["Target"]]
+    bound = {bind.split(":")[1] for bind in binds} | {mount["Target"] for mount in host.get("Mounts") or []}
     unnamed = [
         f"{mount['Name']}:{mount['Destination']}" + ("" if mount["RW"] else ":ro")
         for mount in inspected["Mounts"]
         if mount["Type"] == "volume" and mount["Destination"] not in bound
     ]
-    host["Binds"] = [*(host.get("Binds") or []), *unnamed] or None
+    host["Binds"] = [*binds, *unnamed] or None
     networks = {
         name: endpoint_config(endpoint, short)
         for name, endpoint in (inspected["NetworkSettings"]["Networks"] or {}).items()

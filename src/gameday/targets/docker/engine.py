@@ -123,7 +123,7 @@ class Engine:
             nonlocal problem
             try:
                 with self.translated("Docker engine"):
-                    self.api.ping()
+                    self._ping(max(0.1, min(deadline.left_s(), self._timeout_s)))
             except TargetError as error:
                 problem = error
                 return False
@@ -131,6 +131,15 @@ class Engine:
 
         if not wait_until(answers, deadline, _PING_EVERY_S):
             raise EngineAway(f"{problem}; waited {deadline.timeout_s:g} s")
+
+    def _ping(self, timeout_s: float) -> None:
+        """An engine that takes connections and never answers must not take longer than its caller has."""
+        client = getattr(self._own, "client", None)
+        if client is None:
+            client = self.patient_api(timeout_s)  # asks which version it speaks
+            client.timeout = self._timeout_s
+            self._own.client = client
+        client._result(client._get(client._url("/_ping"), timeout=timeout_s))
 
     def inspect(self, container: str) -> dict[str, Any]:
         """Raises NotThere."""

@@ -28,6 +28,7 @@ def run_helper(
     *,
     instance: str,
     check: bool = True,
+    labels: Mapping[str, str] | None = None,
     **host: Any,
 ) -> Execution:
     """Run a command in a helper container to its end. `host` are options of the SDK's `create_host_config`, such as
@@ -39,7 +40,7 @@ def run_helper(
     """
     begun = time.monotonic()
     with (
-        created(engine, argv, instance=instance, what="run", host=host) as helper,
+        created(engine, argv, instance=instance, what="run", host=host, labels=labels) as helper,
         engine.translated(f"run {argv[0]}"),
     ):
         engine.api.start(helper)
@@ -100,14 +101,20 @@ def start_helper(
 
 @contextlib.contextmanager
 def created(
-    engine: Engine, argv: Sequence[str], *, instance: str, what: str, host: Mapping[str, Any]
+    engine: Engine,
+    argv: Sequence[str],
+    *,
+    instance: str,
+    what: str,
+    host: Mapping[str, Any],
+    labels: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
     """A helper that is removed afterwards, whatever happens."""
     with engine.translated(f"helper to {what} {argv[0]}"):
         made = engine.api.create_container(
             helper_image(engine),
             list(argv),
-            labels={HELPER_LABEL: "1", INSTANCE_LABEL: instance},
+            labels={HELPER_LABEL: "1", INSTANCE_LABEL: instance, **(labels or {})},
             host_config=engine.api.create_host_config(**host),
         )["Id"]
     try:

@@ -32,7 +32,7 @@ class Networks(Connections):
         self._engine.await_engine(deadline)
         topology = self._topology()
         self._check(topology, component, client)
-        if fault is None or not isinstance(fault, DelayFault | ThrottleFault):
+        if fault is None or not _slows(fault):
             found: tuple[str, ...] = (f"{client or 'everybody'} -> {component}",)
         else:
             clients = topology.clients(component) if client is None else (client,)
@@ -55,9 +55,9 @@ class Networks(Connections):
         with self._alone(deadline):
             topology = self._topology()
             self._check(topology, fault.component, fault.client)
-            slows = isinstance(fault, DelayFault | ThrottleFault)
-            # what drops packets is not tried out again: every kernel with iptables can, and this must be quick
-            if slows and self._by_proxy(topology, fault, deadline):
+            # only where there is a choice is the kernel tried first: this must be quick
+            proxied_links = _slows(fault) and topology.proxied(fault.component, fault.client)
+            if proxied_links and self._by_proxy(topology, fault, deadline):
                 acts = self._put_toxics(topology, fault, name, ttl_s, deadline)
             else:
                 acts = self._put_rules(topology, fault, name, ttl_s, deadline)
@@ -139,15 +139,17 @@ class Networks(Connections):
         """Whether a fault proxy is needed for it, and is there.
 
         Raises:
-            UsageError: it is needed and not there.
+            UsageError: the kernel lacks something, and no proxy does it instead.
         """
         lacks = kernel_of(self._engine, self.instance, deadline).lacks(fault)
+        what = f"{fault.verb} {fault.component}: the kernel of this engine has no {lacks}"
+        if lacks and not _slows(fault):
+            raise UsageError(what)
         if lacks and not topology.proxied(fault.component, fault.client):
-            client = fault.client or "anybody"
             raise UsageError(
-                f"{fault.verb} {fault.component}: the kernel of this engine has no {lacks} and the environment routes "
-                f"no link from {client} to {fault.component} through a fault proxy; it needs one: `links: [{{client: "
-                f"{fault.client or 'CLIENT'}, server: {fault.component}, via: PROXY, port: PORT}}]`"
+                f"{what} and the environment routes no link from {fault.client or 'anybody'} to {fault.component} "
+                f"through a fault proxy; it needs one: `links: [{{client: {fault.client or 'CLIENT'}, server: "
+                f"{fault.component}, via: PROXY, port: PORT}}]`"
             )
         return bool(lacks)
 
@@ -178,6 +180,7 @@ class Networks(Connections):
         except GamedayError:
             with contextlib.suppress(GamedayError):  # the undo tries again; what failed first is what to say
                 self._end(fault.component, fault.client, name, Deadline.after(_CLEAN_UP_S))
+            self._by_proxy(topology, fault, deadline)  # says so where the kernel is why
             raise
         return f"by rules in {', '.join(node.container.name for node, _ in placements)}"
 
@@ -275,6 +278,11 @@ class Networks(Connections):
             and not alien(node.mode)
             and (name in names or node.container.id in victims)
         ]
+
+
+def _slows(fault: NetworkFault) -> bool:
+    """Whether packets wait, or are dropped."""
+    return isinstance(fault, DelayFault | ThrottleFault)
 
 
 def _verb(fault: NetworkFault | None) -> str:

@@ -33,6 +33,8 @@ class Remembered:
     """The version before the last deployment; None when nothing was deployed that could be rolled back."""
     destroyed: bool = False
     """Its data were destroyed, or are about to be; nothing may start before they are restored."""
+    restoring: bool = False
+    """A restore is at work, or was interrupted: what it left is put in order before anything starts."""
 
 
 @dataclass(frozen=True, slots=True)

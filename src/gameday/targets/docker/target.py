@@ -15,13 +15,16 @@ from typing import Any
 
 from gameday.errors import TargetError, UsageError
 from gameday.targets.base import ComponentStatus, Execution, Running
-from gameday.targets.docker.containers import Container, listed, make, matching, names, recipe
+from gameday.targets.docker.clients import ContainerClients
+from gameday.targets.docker.containers import Container, listed, make, matching, names
+from gameday.targets.docker.databases import ContainerDatabases
 from gameday.targets.docker.image import helper_image
 from gameday.targets.docker.instance import DockerInstance
 from gameday.targets.docker.lifecycle import UpAndDown
 from gameday.targets.docker.network import Networks
 from gameday.targets.docker.readiness import Readiness
 from gameday.targets.docker.state import Remembered
+from gameday.targets.docker.versions import ContainerVersions
 from gameday.targets.request import request_by_operator
 from gameday.targets.waiting import Deadline, wait_until
 
@@ -30,7 +33,8 @@ _LOG_LIMIT = 2000
 _SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2")
 
 
-class DockerTarget(Networks, Readiness, UpAndDown, DockerInstance):
+class DockerTarget(
+    Networks, ContainerDatabases, ContainerVersions, ContainerClients, Readiness, UpAndDown, DockerInstance):
     """One environment in Docker. What only some targets can do is a base class each, in a module of its own."""
 
     # --- Target --------------------------------------------------------------------------------------------
@@ -56,7 +60,7 @@ class DockerTarget(Networks, Readiness, UpAndDown, DockerInstance):
         details += [f"{gone} is gone" for gone in missing]
         details += [f"version {known.version}"] if known.version else []
         details += ["its data were destroyed"] if known.destroyed else []
-        if down or missing or not found:
+        if down or missing or not found or known.destroyed:  # what runs in destroyed data is not it
             running = Running.DOWN
             details = details or [self._nothing_matches(name)]
         else:
@@ -79,6 +83,8 @@ class DockerTarget(Networks, Readiness, UpAndDown, DockerInstance):
             raise TargetError(
                 f"{component}: its data were destroyed; restore it from its backup, that starts it too"
             )
+        self._settle_restore(component, deadline)
+        self._settle_version(component, deadline)
         found = self._find(component)
         paused = [container for container in found if container.paused]
         if paused:
@@ -194,9 +200,6 @@ class DockerTarget(Networks, Readiness, UpAndDown, DockerInstance):
         self._engine.await_engine(Deadline.after(timeout_s))
         return "\n".join(self._log_of(container.id, lines) for container in self._found(component))
 
-    def restore(self, component: str, to: str, timeout_s: float) -> str:
-        raise NotImplementedError
-
     def request(self, component: str, http: str, body: Mapping[str, Any] | None, timeout_s: float) -> str:
         """Send it with the operator's headers; status and the beginning of the answer, without any secret."""
         headers, address = self._spec(component).operator.headers, self.address(component)
@@ -215,11 +218,8 @@ class DockerTarget(Networks, Readiness, UpAndDown, DockerInstance):
         """Keep the recipe of every container, in place of what was kept before."""
         self._engine.await_engine(Deadline.after(timeout_s))
         containers, count = listed(self._engine), 0
-        for name, spec in self._specs.items():
-            recipes = {
-                container.name: recipe(self._engine.inspect(container.id))
-                for container in matching(containers, spec.docker, self.compose_project)
-            }
+        for name in self._specs:
+            recipes = self._own_recipes(name, containers)
             count += len(recipes)
             self._state.change_component(name, partial(_with_recipes, recipes))
         return f"{count} containers can be made again"

@@ -1,0 +1,332 @@
+"""PostgreSQL in a container: its data destroyed, and restored from its base backup and archive.
+
+Data and backup are reached by a helper that shares the container's volumes; `database_script` is what it does there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gameday.docker_spec import ContainerPostgresql
+from gameday.errors import GamedayError, OperationTimedOut, TargetError, UsageError
+from gameday.targets.base import Execution
+from gameday.targets.docker.containers import Container, make, names
+from gameday.targets.docker.database_script import SCRIPT
+from gameday.targets.docker.engine import EngineAway
+from gameday.targets.docker.helper import helpers, run_helper
+from gameday.targets.docker.mounts import check_apart
+from gameday.targets.docker.psql import ask
+from gameday.targets.docker.readiness import Readiness
+from gameday.targets.docker.sidecar import discard
+from gameday.targets.postgresql import restore_command
+from gameday.targets.waiting import Deadline, wait_until
+
+DATABASE_LABEL = "gameday.database"
+_LOOK_TIMEOUT_S = 30.0
+_PUT_BACK_TIMEOUT_S = 60.0
+_RECOVERY_POLL_S = 0.1
+_DEAD_POLL_S = 0.005
+_SETTINGS = ("restore_command", "recovery_target", "recovery_target_timeline", "recovery_target_action")
+_FORGET = (*(f"alter system reset {name}" for name in _SETTINGS), "select pg_reload_conf()")
+
+
+class ContainerDatabases(Readiness):
+    """Implements `Destroyable`, and the part of `Target` that restores."""
+
+    def check_backup(self, component: str) -> str:
+        """What it could be restored from."""
+        spec = self._postgresql(component)
+        deadline = Deadline.after(_LOOK_TIMEOUT_S)
+        self._engine.await_engine(deadline)
+        one = self._one(component)
+        check_apart(component, spec, self._engine.inspect(one.id)["Mounts"])
+        taken = datetime.fromtimestamp(self._look_at_backup(component, one, spec, deadline), UTC)
+        archive = " and the archive since" if spec.archive else ", without an archive"
+        return f"the base backup of {taken:%Y-%m-%d %H:%M:%S} UTC{archive}"
+
+    def destroy(self, component: str, timeout_s: float) -> str:
+        """Kill it and remove what is in its data directory. Recorded first: an interrupted destroy stays one, and no
+        start may make an empty database in its place."""
+        spec = self._postgresql(component)
+        with self._operation(component, timeout_s) as deadline:
+            one = self._one(component)
+            check_apart(component, spec, self._engine.inspect(one.id)["Mounts"])
+            self._look_at_backup(component, one, spec, deadline)
+            self._end_helpers(component, deadline)
+            self._note(component, destroyed=True)
+            ended = self._end(one, deadline)
+            self._in_volumes(component, one, spec, deadline, "destroy")
+            return f"destroyed the data of {component}: {ended}; {spec.data} is empty"
+
+    def restore(self, component: str, to: str, timeout_s: float) -> str:
+        """Stop it, put its base backup in place of its data, recover, and wait until it takes writes.
+
+        `latest`: with all that was archived, and what the old data still have of the log beyond it. `backup`: exactly
+        the base backup. Either way PostgreSQL begins a new timeline. If it fails, the old data are put back, and
+        started if they ran; what was destroyed stays so.
+        """
+        if to not in ("latest", "backup"):
+            raise UsageError(f"restore {component}: {to!r} is none of latest and backup")
+        begun = time.monotonic()
+        spec = self._postgresql(component)
+        with self._operation(component, timeout_s) as deadline:
+            self._end_helpers(component, deadline)
+            one = self._one_again(component)
+            check_apart(component, spec, self._engine.inspect(one.id)["Mounts"])
+            self._look_at_backup(component, one, spec, deadline)
+            destroyed = self._remembered(component).destroyed
+            self._put_down(component, one, spec, deadline, orderly=not destroyed)
+            self._note(component, restoring=True)
+            try:
+                self._replace_data(component, one, spec, to, deadline, destroyed=destroyed)
+                with self._engine.translated(f"start {one}"):
+                    self._engine.api.start(one.id)
+                self._wait_recovered(component, one, spec, deadline)
+                self._wait_ready(component, [one.id], deadline)
+            except BaseException as error:
+                self._put_back(component, one, spec, error, destroyed=destroyed)
+                raise
+            self._note(component, destroyed=False)
+            self._tidy(component, one, spec, deadline, destroyed=destroyed)
+            whole = " and the whole archive" if to == "latest" and spec.archive else " alone"
+            return f"restored {component} from its base backup{whole} in {time.monotonic() - begun:.2f} s"
+
+    def _settle_restore(self, component: str, deadline: Deadline) -> None:
+        """What an interrupted restore left is put in order: the old data are back, or the new ones have recovered."""
+        known = self._remembered(component)
+        if not known.restoring or known.destroyed:
+            return
+        one = self._one_again(component)
+        if one.running:  # its server is at work on them
+            return
+        self._end_helpers(component, deadline)
+        self._in_volumes(component, one, self._postgresql(component), deadline, "settle")
+        self._note(component, restoring=False)
+
+    # --- what there is -------------------------------------------------------------------------------------
+
+    def _postgresql(self, component: str) -> ContainerPostgresql:
+        spec = self._spec(component).postgresql
+        if spec is None:
+            raise UsageError(
+                f"{component} has no `postgresql` in the environment; its data cannot be destroyed and restored"
+            )
+        return spec
+
+    def _one(self, component: str) -> Container:
+        found = self._found(component)
+        if len(found) > 1:
+            raise UsageError(
+                f"{component} is {len(found)} containers ({names(found)}); only data of a single one can be destroyed "
+                f"and restored"
+            )
+        return found[0]
+
+    def _one_again(self, component: str) -> Container:
+        """Made again, and not started, where it is gone."""
+        if not self._find(component):
+            for _, kept in sorted(self._remembered(component).recipes.items()):
+                make(self._engine, kept)
+        return self._one(component)
+
+    def _look_at_backup(
+        self, component: str, one: Container, spec: ContainerPostgresql, deadline: Deadline
+    ) -> float:
+        """When it was taken, in seconds since 1970. Quick where the container runs and its image has the commands.
+
+        Raises:
+            UsageError: there is none.
+        """
+        if one.state == "running":
+            looks = (("stat", "-c", "%Y", f"{spec.backup}/PG_VERSION"), ("ls", "-A", f"{spec.backup}/pg_tblspc"))
+            try:
+                taken, spaces = (self._engine.execute(one.id, argv, deadline) for argv in looks)
+                if (taken.exit_code, spaces.exit_code, spaces.output.strip()) == (0, 0, ""):
+                    return float(taken.output)
+            except (TargetError, ValueError):  # it has no such command, or ended just now
+                pass
+        done = self._in_volumes(component, one, spec, deadline, "check", check=False, read_only=True)
+        if done.exit_code != 0:
+            raise UsageError(
+                f"{component}: {done.output.strip()}; take one with pg_basebackup before anything is destroyed"
+            )
+        return float(done.output)
+
+    # --- steps ---------------------------------------------------------------------------------------------
+
+    def _in_volumes(
+        self,
+        component: str,
+        one: Container,
+        spec: ContainerPostgresql,
+        deadline: Deadline,
+        mode: str,
+        *more: str,
+        check: bool = True,
+        read_only: bool = False,
+    ) -> Execution:
+        argv = ["sh", "-c", SCRIPT, "gameday", mode, spec.data, spec.backup, spec.archive or "", *more]
+        try:
+            return run_helper(
+                self._engine,
+                argv,
+                deadline,
+                instance=self.instance,
+                check=check,
+                labels={DATABASE_LABEL: component},
+                volumes_from=[one.id + (":ro" if read_only else "")],
+                network_mode="none",
+                log_config={"Type": "json-file", "Config": {}},
+            )
+        except EngineAway:
+            raise
+        except OperationTimedOut as error:
+            raise OperationTimedOut(f"{mode} the data of {component}: {_outcome(error)}") from error
+        except TargetError as error:
+            raise TargetError(f"{mode} the data of {component}: {_outcome(error)}") from error
+
+    def _end_helpers(self, component: str, deadline: Deadline) -> None:
+        """Those of an operation that was interrupted go on by themselves."""
+        for helper in helpers(self._engine, self.instance, **{DATABASE_LABEL: component}):
+            discard(self._engine, helper["Id"], deadline)
+
+    def _end(self, one: Container, deadline: Deadline) -> str:
+        if not self._alive(one):
+            return f"{one} was down already"
+        try:
+            with self._engine.translated(f"SIGKILL for {one}"):
+                self._engine.api.kill(one.id, signal="SIGKILL")
+        except TargetError:  # ended meanwhile, or waiting to be restarted, which a stop ends too
+            with self._engine.translated(f"stop {one}"):
+                self._engine.api.stop(one.id, timeout=0)
+        if not wait_until(lambda: not self._alive(one), deadline, _DEAD_POLL_S):
+            raise TargetError(f"SIGKILL for {one}: still running after {deadline.timeout_s:g} s")
+        return f"SIGKILL ended {one}"
+
+    def _alive(self, one: Container) -> bool:
+        return bool(self._engine.inspect(one.id)["State"]["Running"])
+
+    def _put_down(
+        self, component: str, one: Container, spec: ContainerPostgresql, deadline: Deadline, *, orderly: bool
+    ) -> None:
+        """A server in destroyed data would archive what was to be lost if it were stopped in an orderly way."""
+        if not orderly:
+            self._end(one, deadline)
+            return
+        if not self._alive(one):
+            return
+        with self._engine.translated(f"stop {one}"):
+            if one.paused:
+                self._engine.api.unpause(one.id)
+            if spec.archive is not None:
+                # a server archives a finished segment before it stops, so nothing written so far is missing; one that
+                # gives no answer is stopped all the same
+                with contextlib.suppress(TargetError):
+                    ask(self._engine, one.id, spec.superuser, ["select pg_switch_wal()"], deadline)
+            within_s = max(0, round(min(self._spec(component).stop_within, deadline.left_s() - 1)))
+            self._engine.api.stop(one.id, timeout=within_s)
+
+    def _replace_data(
+        self,
+        component: str,
+        one: Container,
+        spec: ContainerPostgresql,
+        to: str,
+        deadline: Deadline,
+        *,
+        destroyed: bool,
+    ) -> None:
+        had = "destroyed" if destroyed else "kept"
+        wal = "with-wal" if to == "latest" else "without-wal"
+        self._in_volumes(component, one, spec, deadline, "restore", had, wal, _configuration(spec, to))
+
+    def _wait_recovered(
+        self, component: str, one: Container, spec: ContainerPostgresql, deadline: Deadline
+    ) -> None:
+        def recovered() -> bool:
+            now = self._engine.inspect(one.id)
+            state = now["State"]
+            if not state["Running"] or state.get("Restarting") or now.get("RestartCount"):
+                raise TargetError(
+                    f"restore {component}: it ended during recovery; its last log lines:\n{self._log_of(one.id, 15)}"
+                )
+            try:
+                done = ask(self._engine, one.id, spec.superuser, ["select pg_is_in_recovery()"], deadline)
+            except TargetError:  # it ended just now: asked again, the engine says how
+                return False
+            return (done.exit_code, done.output.strip()) == (0, "f")
+
+        if not wait_until(recovered, deadline, _RECOVERY_POLL_S):
+            raise OperationTimedOut(
+                f"restore {component}: still in recovery after {deadline.timeout_s:g} s; its last log lines:\n"
+                f"{self._log_of(one.id, 15)}"
+            )
+
+    def _put_back(
+        self,
+        component: str,
+        one: Container,
+        spec: ContainerPostgresql,
+        error: BaseException,
+        *,
+        destroyed: bool,
+    ) -> None:
+        deadline = Deadline.after(_PUT_BACK_TIMEOUT_S)
+        try:
+            self._end_helpers(component, deadline)
+            self._end(one, deadline)
+            if destroyed:
+                self._in_volumes(component, one, spec, deadline, "destroy")
+            else:
+                self._in_volumes(component, one, spec, deadline, "undo")
+            self._note(component, restoring=False)
+            if one.running and not destroyed:
+                with self._engine.translated(f"start {one}"):
+                    self._engine.api.start(one.id)
+                self._wait_ready(component, [one.id], deadline)
+        except GamedayError as again:
+            raise TargetError(
+                f"{error}; and putting back what was there failed: {again}; repeat the restore"
+            ) from error
+
+    def _tidy(
+        self,
+        component: str,
+        one: Container,
+        spec: ContainerPostgresql,
+        deadline: Deadline,
+        *,
+        destroyed: bool,
+    ) -> None:
+        """The settings of the recovery have no effect any more, but would be in the next base backup."""
+        ask(self._engine, one.id, spec.superuser, _FORGET, deadline)
+        if not destroyed:
+            self._in_volumes(component, one, spec, deadline, "tidy")
+        self._note(component, restoring=False)
+
+    def _note(self, component: str, **changed: bool) -> None:
+        self._state.change_component(component, lambda known: replace(known, **changed))
+
+
+def _configuration(spec: ContainerPostgresql, to: str) -> str:
+    """What is appended to postgresql.auto.conf. Every setting is given: the backup may have others of its own."""
+    command = restore_command(Path(spec.archive)) if spec.archive else "false"
+    only = to == "backup"
+    values = (command, "immediate" if only else "", "current" if only else "latest", "promote")
+    lines = [
+        f"{name} = '{_escaped(value)}'" for name, value in zip(_SETTINGS, values, strict=True)
+    ]
+    return "\n".join(["", *lines, ""])
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("'", "''")
+
+
+def _outcome(error: GamedayError) -> str:
+    """Without the script, which says nothing to people."""
+    return str(error).rpartition("in a helper container ")[2]

@@ -1,0 +1,143 @@
+"""The runner of a drill on Docker is killed with SIGKILL after every kind of timeline event; nothing may be left.
+
+Half of the time `gameday recover` puts things back, half of the time nobody does but the dead-man switch.
+"""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from containers.seen import rules_of
+from containers.tavern import Tavern
+from gameday.targets.docker.engine import Engine
+from process.inn import kill, until
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(180)]
+
+BEFORE_THE_UNDO_IS_RECORDED = ("drill.started", "phase.started", "preflight.checked")
+AFTER = (
+    "undo.recorded",
+    "deadman.armed",
+    "fault.injecting",
+    "fault.injected",
+    "fault.effective",
+    "alert.pending",
+    "alert.firing",
+    "detect.ended",
+    "runbook.started",
+    "step.started",
+    "step.ended",
+    "runbook.ended",
+    "service.recovered",
+    "alert.resolved",
+    "resolve.ended",
+    "undo.started",
+    "undo.ended",
+    "leftovers.checked",
+    "drill.ended",
+)
+SWITCH_WITHIN_S = 60
+
+
+def grouped(kinds: tuple[str, ...]) -> list[Any]:
+    """Two taverns side by side."""
+    return [
+        pytest.param(kind, marks=pytest.mark.xdist_group(f"tavern-{'ab'[number % 2]}"))
+        for number, kind in enumerate(kinds)
+    ]
+
+
+@pytest.fixture(scope="module")
+def standing(engine: Engine) -> Iterator[Tavern]:
+    del engine
+    with Tavern.standing() as tavern:
+        yield tavern
+
+
+@pytest.fixture
+def tavern(standing: Tavern) -> Tavern:
+    standing.write_all()
+    return standing
+
+
+def everything(tavern: Tavern) -> dict[str, Any]:
+    """What a drill must leave as it was: containers, what is on their network, rules in their namespaces."""
+    network = tavern.world.client.networks.get(tavern.world.network.id)
+    attached = {one["Name"]: one["IPv4Address"] for one in network.attrs["Containers"].values()}
+    pids = [tavern.inspect(name)["State"]["Pid"] for name in ("cellar", "bar")]
+    return {**tavern.seen(), "network": attached, "rules": [rules_of(pid) for pid in pids]}
+
+
+def kill_after(tavern: Tavern, kind: str) -> None:
+    known = tavern.folders()
+    runner = tavern.start_drill()
+    folder = tavern.wait_for(kind, runner, known)
+    kill(runner)
+    assert runner.stdout is not None
+    runner.stdout.close()
+    assert folder is not None, f"the drill ended without {kind}"
+
+
+def is_over(tavern: Tavern) -> bool:
+    return not tavern.drill_processes() and not tavern.helpers()
+
+
+@pytest.mark.parametrize("kind", grouped((*BEFORE_THE_UNDO_IS_RECORDED, *AFTER)))
+def test_a_killed_runner_leaves_nothing_behind(tavern: Tavern, kind: str) -> None:
+    before = everything(tavern)
+    by_recover = AFTER.index(kind) % 2 == 0 if kind in AFTER else True
+    kill_after(tavern, kind)
+
+    if by_recover:
+        recovered = tavern.gameday("recover")
+        assert recovered.code == 0, recovered.stdout + recovered.stderr
+
+    until(lambda: is_over(tavern), SWITCH_WITHIN_S, "no process and no helper of the drill")
+    until(lambda: tavern.answers("cellar"), 20, "the cellar answers")
+    assert tavern.left_behind() == []
+    assert everything(tavern) == before
+
+
+@pytest.mark.xdist_group("tavern-a")
+def test_a_drill_that_was_broken_off_is_judged_by_the_dead_man_switch(tavern: Tavern) -> None:
+    kill_after(tavern, "fault.injected")
+
+    until(lambda: is_over(tavern), SWITCH_WITHIN_S, "no process and no helper of the drill")
+
+    until((tavern.latest() / "verdict.json").exists, 20, "judged")
+    assert tavern.verdict()["exit_code"] == 4
+    assert tavern.events()[-1]["event"] == "drill.ended"
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3000)
+@pytest.mark.xdist_group("tavern-a")
+def test_fifty_runners_killed_at_random_moments_leave_nothing_behind(tavern: Tavern) -> None:
+    moments = random.Random(20261125)
+    before, rules = everything(tavern), rules_of_host()
+    for number in range(50):
+        runner = tavern.start_drill()
+        time.sleep(moments.uniform(0.2, 12))
+        kill(runner)
+        assert runner.stdout is not None
+        runner.stdout.close()
+        if number % 2:
+            assert tavern.gameday("recover").code == 0
+        until(
+            lambda: is_over(tavern), SWITCH_WITHIN_S, f"run {number}: no process and no helper of the drill"
+        )
+        until(lambda: tavern.answers("cellar"), 20, f"run {number}: the cellar answers")
+        assert tavern.left_behind() == [], f"run {number}"
+        assert everything(tavern) == before, f"run {number}"
+    assert rules_of_host() == rules
+
+
+def rules_of_host() -> list[str]:
+    done = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True, timeout=10)
+    return sorted(line for line in done.stdout.splitlines() if not line.startswith(("#", ":")))
