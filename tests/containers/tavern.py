@@ -128,7 +128,9 @@ class Tavern(Inn):
         world = World(root)
         try:
             world.run("cellar")
-            world.run("bar", command=["python3", "-u", "-c", BAR.replace("CELLAR", f"{world.prefix}-cellar-1")])
+            world.run(
+                "bar", command=["python3", "-u", "-c", BAR.replace("CELLAR", f"{world.prefix}-cellar-1")]
+            )
             place = cls(root, world)
             for component in ("cellar", "bar"):
                 until(partial(place.answers, component), 30, f"{component} answers")

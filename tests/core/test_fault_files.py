@@ -115,7 +115,10 @@ def with_during(text: str) -> str:
         ("{by: 1s}", [f"9: fault: {ONE_FAULT} found by"]),
         ("", [f"9: fault: {ONE_FAULT} found nothing"]),
         ("[]", ["9: fault: is required and absent"]),
-        ("[{kill: database}, {pause: api, x: 1}]", ["9: fault[1].x: unknown field; known here: count, pause"]),
+        (
+            "[{kill: database}, {pause: api, x: 1}]",
+            ["9: fault[1].x: unknown field; known here: count, pause"],
+        ),
         ("[{kill: database}, 5]", [f"9: fault[1]: {ONE_FAULT} found 5"]),
         ("[[{kill: database}]]", [f"9: fault[0]: {ONE_FAULT} found a list"]),
         ("[{kill: database}, {delay: api, by: 1}]", [f"9: fault[1].by: 1 {DURATION}"]),

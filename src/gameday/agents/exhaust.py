@@ -32,7 +32,9 @@ class Ended(Exception):
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m gameday.agents.exhaust")
     parser.add_argument(
-        "--url", default=os.environ.get(URL_VARIABLE), help=f"default: ${URL_VARIABLE}, which no list of processes shows"
+        "--url",
+        default=os.environ.get(URL_VARIABLE),
+        help=f"default: ${URL_VARIABLE}, which no list of processes shows",
     )
     parser.add_argument("--ttl", type=float, required=True, help="seconds after which it ends by itself")
     options = parser.parse_args(arguments)

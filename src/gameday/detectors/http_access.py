@@ -43,7 +43,9 @@ class Answer:
 
 def no_secret(name: str) -> str:
     """For a target that makes no secrets by chance."""
-    raise UsageError(f"${{secret:{name}}}: this target makes no secrets; expected ${{env:NAME}} or ${{file:PATH}}")
+    raise UsageError(
+        f"${{secret:{name}}}: this target makes no secrets; expected ${{env:NAME}} or ${{file:PATH}}"
+    )
 
 
 @dataclass(frozen=True, slots=True)

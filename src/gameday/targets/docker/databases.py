@@ -142,7 +142,10 @@ class ContainerDatabases(Readiness):
             UsageError: there is none.
         """
         if one.state == "running":
-            looks = (("stat", "-c", "%Y", f"{spec.backup}/PG_VERSION"), ("ls", "-A", f"{spec.backup}/pg_tblspc"))
+            looks = (
+                ("stat", "-c", "%Y", f"{spec.backup}/PG_VERSION"),
+                ("ls", "-A", f"{spec.backup}/pg_tblspc"),
+            )
             try:
                 taken, spaces = (self._engine.execute(one.id, argv, deadline) for argv in looks)
                 if (taken.exit_code, spaces.exit_code, spaces.output.strip()) == (0, 0, ""):
@@ -317,9 +320,7 @@ def _configuration(spec: ContainerPostgresql, to: str) -> str:
     command = restore_command(Path(spec.archive)) if spec.archive else "false"
     only = to == "backup"
     values = (command, "immediate" if only else "", "current" if only else "latest", "promote")
-    lines = [
-        f"{name} = '{_escaped(value)}'" for name, value in zip(_SETTINGS, values, strict=True)
-    ]
+    lines = [f"{name} = '{_escaped(value)}'" for name, value in zip(_SETTINGS, values, strict=True)]
     return "\n".join(["", *lines, ""])
 
 

@@ -25,9 +25,7 @@ def check_apart(component: str, spec: ContainerPostgresql, mounts: Sequence[Mapp
         raise UsageError(f"{component}: its data directory {spec.data} is mounted read-only")
     for what, path in kept.items():
         mount = _mount_of(component, what, path, mounts)
-        if _identity(mount) == _identity(data) or _overlap(
-            _place(mount, path), _place(data, spec.data)
-        ):
+        if _identity(mount) == _identity(data) or _overlap(_place(mount, path), _place(data, spec.data)):
             raise UsageError(
                 f"{component}: its {what} {path} is on the same volume as its data directory {spec.data}, and would be "
                 f"destroyed with it; mount another volume there"
@@ -42,9 +40,7 @@ def check_apart(component: str, spec: ContainerPostgresql, mounts: Sequence[Mapp
         )
 
 
-def _mount_of(
-    component: str, what: str, path: str, mounts: Sequence[Mapping[str, Any]]
-) -> Mapping[str, Any]:
+def _mount_of(component: str, what: str, path: str, mounts: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """The innermost one that holds the path."""
     holding = [
         mount

@@ -34,7 +34,8 @@ _SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIG
 
 
 class DockerTarget(
-    Networks, ContainerDatabases, ContainerVersions, ContainerClients, Readiness, UpAndDown, DockerInstance):
+    Networks, ContainerDatabases, ContainerVersions, ContainerClients, Readiness, UpAndDown, DockerInstance
+):
     """One environment in Docker. What only some targets can do is a base class each, in a module of its own."""
 
     # --- Target --------------------------------------------------------------------------------------------

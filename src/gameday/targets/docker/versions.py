@@ -80,9 +80,7 @@ class ContainerVersions(DockerInstance):
             known = self._remembered(component)
             before, after = known.version, known.previous
             if after is None:
-                raise TargetError(
-                    f"roll back {component}: nothing was deployed since {_named(before)} began"
-                )
+                raise TargetError(f"roll back {component}: nothing was deployed since {_named(before)} began")
             self._state.change_component(component, lambda found: replace(found, version=after))
             self._start(component, deadline)
             self._state.change_component(component, lambda found: replace(found, previous=None))
@@ -112,9 +110,7 @@ class ContainerVersions(DockerInstance):
             for one in matching(containers, selector, self.compose_project, aside=True)
         }
         known = self._remembered(component).recipes
-        return tuple(
-            Place(name, now.get(name), aside.get(name)) for name in sorted({*known, *now, *aside})
-        )
+        return tuple(Place(name, now.get(name), aside.get(name)) for name in sorted({*known, *now, *aside}))
 
     def _own_recipes(self, component: str, containers: Iterable[Container]) -> dict[str, Mapping[str, Any]]:
         """Of the environment's own version of each container that is there, or was put aside for another version."""
@@ -300,9 +296,7 @@ def changed_recipe(
 
 def _without(config: Mapping[str, Any], image: Mapping[str, Any]) -> dict[str, Any]:
     left = {
-        field: value
-        for field, value in config.items()
-        if field not in _OF_IMAGE or value != image.get(field)
+        field: value for field, value in config.items() if field not in _OF_IMAGE or value != image.get(field)
     }
     of_image: Sequence[str] = image.get("Env") or []
     left["Env"] = [entry for entry in config.get("Env") or [] if entry not in of_image]
