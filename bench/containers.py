@@ -28,12 +28,14 @@ PAIRS = 15
 PARTITIONS = 10
 _WITHIN_S = 10.0
 # Asks every 5 ms over new connections; writes the monotonic instant of each question, and whether it was answered.
+# It ends by itself: who ends `docker exec` does not end what it runs.
 _ASKER = """
 import socket, sys, time
-while True:
+server, end = socket.gethostbyname(sys.argv[1]), time.monotonic() + 20
+while time.monotonic() < end:
     begun = time.monotonic_ns()
     try:
-        socket.create_connection((sys.argv[1], 8000), timeout=0.1).close()
+        socket.create_connection((server, 8000), timeout=0.1).close()
         ok = 1
     except OSError:
         ok = 0
@@ -118,6 +120,7 @@ def _partition(small: World, target: DockerTarget) -> Result:
 
     fault = PartitionFault(partition="database", client="api")
     delays = []
+    target.start("database", 30)
     for _ in range(PARTITIONS):
         asker = subprocess.Popen(
             [

@@ -5,8 +5,9 @@ time-to-live. Until then it imports next to nothing and sleeps in `select`, so t
 
     python -m gameday.deadman UNDO_LOG [--container NAME --output FILE]
 
-With `--container` it is the main process of the container of that name, which it removes when it ends. The engine
-starts that one again after a restart, and then nobody is there to tell it anything: it acts by itself soon.
+With `--container` it is the main process of the container of that name, which it removes when all is reverted. The
+engine starts that one again after a restart, and when it has failed; then nobody is there to tell it anything, and it
+acts by itself soon.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from gameday.targets.switch_lines import ARM, ARMED, DISARM, HELLO, REFUSED
+from gameday.targets.switch_lines import ARM, ARMED, DISARM, HELLO, READY, REFUSED
 from gameday.waiting import wait_ended
 
 GRACE_S = 0.5
@@ -48,6 +49,9 @@ class DeadManSwitch:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    def confirm(self, timeout_s: float = 30.0) -> None:
+        """It answers when it is armed."""
 
     def arm(self, deadline_ns: int, timeout_s: float = 10.0) -> None:
         """Tell the earliest deadline. Raises UndoError when the switch does not confirm it."""
@@ -132,18 +136,25 @@ def wait_for_reason(log: Path, *, in_container: bool = False) -> str | None:
         if line == DISARM:
             return None
         if line.startswith(HELLO):
-            refusal = _greeted(line.removeprefix(HELLO), log)
+            refusal = _greeted(line.removeprefix(HELLO))
+            _answer(READY, refusal)
         elif line.startswith(ARM):
+            if refusal is None and not log.exists():
+                refusal = f"there is no {log}: the folder is another one here than the runner's"
             if refusal is None:
                 new_ns = int(line.removeprefix(ARM))
                 deadline_ns = new_ns if deadline_ns is None else min(deadline_ns, new_ns)
-            os.write(1, (ARMED if refusal is None else REFUSED + refusal.encode()) + b"\n")
+            _answer(ARMED, refusal)
         elif not line:
             time.sleep(GRACE_S)  # the kernel closes the pipe before it has ended the runner's child processes
             return "the runner is gone"
 
 
-def _greeted(words: bytes, log: Path) -> str | None:
+def _answer(good: bytes, refusal: str | None) -> None:
+    os.write(1, (good if refusal is None else REFUSED + refusal.encode()) + b"\n")
+
+
+def _greeted(words: bytes) -> str | None:
     """Take over what the runner knows and this container's variables must not show; why it cannot serve, if so."""
     import json
 
@@ -151,8 +162,6 @@ def _greeted(words: bytes, log: Path) -> str | None:
 
     told = json.loads(words)
     os.environ.update(told["environ"])
-    if not log.exists():
-        return f"the folder {log.parent} of the engine's machine is another one than the runner's"
     if not Holder(**told["runner"]).alive:
         return f"the runner, pid {told['runner']['pid']}, is no process of the engine's machine"
     return None
@@ -192,9 +201,10 @@ def main(arguments: Sequence[str]) -> int:
         return 0 if reason is None else _act(log, reason)
     _write_to(Path(more["--output"]))
     code = 0 if reason is None else _act(log, reason)
-    from gameday.targets.docker.switch_container import remove_self
+    if code == 0:  # else the engine starts it again, and what could not be reverted is tried once more
+        from gameday.targets.docker.switch_container import remove_self
 
-    remove_self(container)
+        remove_self(container)
     return code
 
 

@@ -165,7 +165,8 @@ class WebhookListener(Model):
     @property
     def _match(self) -> re.Match[str]:
         match = _LISTEN.fullmatch(self.listen)
-        assert match is not None  # or it would not have been accepted
+        if match is None:  # it would not have been accepted
+            raise ValueError(self.listen)
         return match
 
 

@@ -180,7 +180,7 @@ class _signals:  # noqa: N801 - reads as a context, like contextlib's
 async def _tick(session: Session, view: View) -> None:
     """Look at deadlines, and let the view show what is going on."""
     while True:
-        overdue = _overdue(session)
+        overdue = _overdue(session) or session.unguarded()
         if overdue is not None and session.aborted is None:
             session.abort(overdue)
         session.watchers.flush()

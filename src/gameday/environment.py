@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, Tag, field_validator, model_validator
 
 from gameday.component_spec import Component
-from gameday.detector_settings import PrometheusDetector
+from gameday.detector_settings import AlertmanagerDetector, PrometheusDetector, WebhookDetector
 from gameday.docker_spec import Compose
 from gameday.errors import InvalidFile, UsageError
 from gameday.fields import (
@@ -212,7 +212,8 @@ class FakeDetector(Model):
 
 
 DetectorSettings = Annotated[
-    EmbeddedDetector | PrometheusDetector | FakeDetector, Field(discriminator="kind")
+    EmbeddedDetector | PrometheusDetector | AlertmanagerDetector | WebhookDetector | FakeDetector,
+    Field(discriminator="kind"),
 ]
 
 

@@ -21,9 +21,10 @@ _BELONGS: dict[str, dict[str, tuple[str, ...]]] = {
     "docker": {"components": ("docker",), "probes": ("http", "sql", "tcp", "metric")},
     "fake": {"components": ("fake",), "probes": ("state",)},
 }
+_REAL = ("embedded", "prometheus", "alertmanager", "webhook")
 _DETECTS = {
-    "process": ("embedded", "prometheus"),
-    "docker": ("embedded", "prometheus"),
+    "process": _REAL,
+    "docker": _REAL,
     "fake": ("fake",),
 }
 _ANSWERS = {"http": "command", "sql": "postgresql", "metric": "command"}
@@ -36,6 +37,7 @@ def misfits(environment: Environment) -> Iterator[tuple[Location, str]]:
     yield from _unknown_components(environment)
     yield from _wrong_components(environment)
     yield from _of_containers(environment)
+    yield from _unreserved(environment)
 
 
 def _of_another_target(environment: Environment) -> Iterator[tuple[Location, str]]:
@@ -79,6 +81,18 @@ def _named(environment: Environment) -> Iterator[tuple[Location, str]]:
         for location, endpoint in detector.endpoints.items():
             if endpoint.component is not None:
                 yield ("detector", *location, "component"), endpoint.component
+
+
+def _unreserved(environment: Environment) -> Iterator[tuple[Location, str]]:
+    """A detector that listens on a port that nobody reserves."""
+    detector, compose = environment.detector, environment.compose
+    if detector.kind == "fake" or detector.kind == "embedded" or detector.listener is None:  # noqa: PLR1714
+        return
+    name, reserved = detector.listener.reserved, compose.ports if compose is not None else ()
+    if name is not None and name not in reserved:
+        where = ("detector", "listen") if detector.kind == "webhook" else ("detector", "webhook", "listen")
+        known = ", ".join(reserved) or "none"
+        yield where, f"no port {name} among compose.ports; ports there: {known}"
 
 
 def _asked(environment: Environment) -> Iterator[tuple[Location, str, str]]:

@@ -13,7 +13,7 @@ from dataclasses import asdict
 
 from gameday.canary import CanaryWriter
 from gameday.clock import Instant
-from gameday.detectors import open_detector
+from gameday.detectors import given_by, open_detector
 from gameday.detectors.advice import Survey, advise
 from gameday.detectors.base import Alert, AlertState, Health, Notice, NoticeKind, Transition
 from gameday.environment import Environment
@@ -35,6 +35,8 @@ TICK_S = 0.25
 _ALERT_KINDS = {
     (AlertState.INACTIVE, AlertState.PENDING): Kind.ALERT_PENDING,
     (AlertState.PENDING, AlertState.FIRING): Kind.ALERT_FIRING,
+    # from a detector that is told of firing alerts only
+    (AlertState.INACTIVE, AlertState.FIRING): Kind.ALERT_FIRING,
     (AlertState.PENDING, AlertState.INACTIVE): Kind.ALERT_LAPSED,
     (AlertState.FIRING, AlertState.INACTIVE): Kind.ALERT_RESOLVED,
 }
@@ -99,6 +101,7 @@ class Observation:
             on_health=self._on_health,
             on_notice=self._on_notice,
             queries=[limit.spec.promql for limit in self.limits if isinstance(limit.spec, QueryStop)],
+            **given_by(self.target),
         )
 
     def _sampled(self) -> tuple[str, ...]:

@@ -6,18 +6,19 @@ Whoever does it (`gameday recover`, or the dead-man switch by calling it) works 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from gameday.environment import Environment
-from gameday.errors import InvalidFile, Refused, UndoError
+from gameday.errors import InvalidFile, Refused, TargetError, UndoError
 from gameday.fields import parse
 from gameday.journal import UndoLog
 from gameday.project import Project
 from gameday.safeguard import revert_and_prove
 from gameday.strays import end_strays
 from gameday.targets import open_target
-from gameday.targets.base import Target
+from gameday.targets.base import DeadMan, Target
 from gameday.timeline import Kind, Phase, TimelineWriter
 from gameday.undo import revert_all
 
@@ -68,6 +69,9 @@ def recover_log(path: Path, by: str, reason: str) -> Recovery | None:
         clean, detail = _finish(log, target, evidence, by, reason)
         if clean:
             log.remove()
+            if isinstance(target, DeadMan):
+                with contextlib.suppress(TargetError):  # the next drill removes it
+                    target.release(drill)
         return Recovery(drill, clean, detail, evidence, project)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from gameday.deadman import DeadManSwitch
@@ -13,7 +14,7 @@ from gameday.errors import UndoError
 from gameday.evidence import Evidence
 from gameday.journal import Holder, Recorded, Undo, UndoLog
 from gameday.project import Project
-from gameday.targets.base import Running, Target
+from gameday.targets.base import DeadMan, Running, Switch, Target
 from gameday.timeline import Kind, TimelineWriter
 from gameday.undo import Reverted, revert_all
 
@@ -21,23 +22,58 @@ from gameday.undo import Reverted, revert_all
 class Safeguard:
     """The undo log and the dead-man switch of one drill, and their events."""
 
-    def __init__(
-        self, timeline: TimelineWriter, project: Project, evidence: Evidence, header: Mapping[str, Any]
-    ) -> None:
-        self._timeline = timeline
+    timeline: TimelineWriter
+    """Set as soon as there is one; the lock is taken before there is evidence."""
+
+    def __init__(self, project: Project, evidence: Evidence, header: Mapping[str, Any]) -> None:
         self._folder = project.state / "undo"
         self._evidence = evidence
         self._header = {
             **header,
             "project": str(project.root),
-            "evidence": str(evidence.folder),
+            "evidence": str(evidence.folder.resolve()),
         }
         self._log: UndoLog | None = None
-        self._switch: DeadManSwitch | None = None
+        self._switch: Switch | None = None
+        self._held: Switch | None = None
+        self._done = False
 
     @property
     def armed(self) -> bool:
         return self._log is not None
+
+    @property
+    def log(self) -> Path:
+        """Where the log of undos will be."""
+        return self._folder / f"{self._evidence.drill}.jsonl"
+
+    async def take(self, target: DeadMan, scenario: str) -> None:
+        """Have the target's own switch, which locks its environment until `close`.
+
+        Raises:
+            LockHeld: another drill has it.
+        """
+        output = self._evidence.folder / "deadman.log"
+        self._held = await asyncio.to_thread(target.dead_man_switch, self.log, output, scenario)
+        self._switch = self._held
+
+    def confirm(self) -> str:
+        """The target's own switch is there; in words. Raises UndoError when it is not."""
+        if self._held is None:
+            return "a process, when it is armed"
+        self._held.confirm()
+        return f"stands ready as pid {self._held.pid}, and locks the environment"
+
+    def lost(self) -> str | None:
+        """Why nobody stands behind this drill any more, though something may be left to revert."""
+        return None if self._switch is None or self._done else self._switch.lost()
+
+    async def close(self) -> None:
+        """Let the target's own switch go, and with it the lock."""
+        self._done = True
+        if self._held is not None:
+            await asyncio.to_thread(self._held.disarm)
+            self._held = self._switch = None
 
     async def arm(self, undo: Undo, ttl_s: float) -> None:
         """Put `undo` on disk and the switch behind it.
@@ -45,21 +81,23 @@ class Safeguard:
         Raises:
             UndoError: one of the two could not be had; the fault must not be applied.
         """
-        if self._log is None or self._switch is None:
+        if self._log is None:
             header = {**self._header, "holder": asdict(Holder.me())}
             self._log = UndoLog.create(self._folder, self._evidence.drill, header)
+        if self._switch is None:
             self._switch = DeadManSwitch(self._log.path, self._evidence.folder / "deadman.log")
         recorded = self._log.record(undo, ttl_s)
-        self._timeline.record(Kind.UNDO_RECORDED, **_named(recorded), ttl_s=ttl_s)
+        self.timeline.record(Kind.UNDO_RECORDED, **_named(recorded), ttl_s=ttl_s)
         await asyncio.to_thread(self._switch.arm, recorded.deadline_ns)
-        self._timeline.record(Kind.DEADMAN_ARMED, pid=self._switch.pid, ttl_s=ttl_s)
+        self.timeline.record(Kind.DEADMAN_ARMED, pid=self._switch.pid, ttl_s=ttl_s)
 
     async def revert(self, target: Target) -> bool:
         """Revert all that is pending, prove that nothing is left, and let the switch go."""
         if self._log is None:
             return True
-        ok, _ = await revert_and_prove(self._log, target, self._timeline, "runner")
-        if self._switch is not None:
+        ok, _ = await revert_and_prove(self._log, target, self.timeline, "runner")
+        self._done = True
+        if self._switch is not None and self._switch is not self._held:
             await asyncio.to_thread(self._switch.disarm)
             self._switch = None
         if ok:

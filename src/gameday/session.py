@@ -24,7 +24,7 @@ from gameday.lock import DrillLock
 from gameday.plan import GIVE_UP_S
 from gameday.safeguard import Safeguard
 from gameday.striking import HASTE, Striking, in_s
-from gameday.targets.base import Preparing
+from gameday.targets.base import DeadMan, Preparing
 from gameday.timeline import Event, Kind, Phase, TimelineWriter
 from gameday.watchers import Watchers
 
@@ -46,15 +46,19 @@ class Session(Striking):
         evidence = Evidence.named(self.project.reports, self.scenario.scenario)
         self._lock = DrillLock(self.project.state, self.instance)
         self._lock.acquire(evidence.drill, self.scenario.scenario)
+        self._safeguard = Safeguard(self.project, evidence, self._undo_header())
         try:
+            if isinstance(self.target, DeadMan):
+                await self._safeguard.take(self.target, self.scenario.scenario)
             evidence.create(self.as_written, self.environment, experiment)
         except BaseException:
+            await self._safeguard.close()
             self._lock.release()
             raise
         self.evidence = evidence
         self.timeline = TimelineWriter(self.evidence.timeline, self._on_event)
+        self._safeguard.timeline = self.timeline
         self.watchers = Watchers(self.evidence.samples, self.probes)
-        self._safeguard = Safeguard(self.timeline, self.project, self.evidence, self._undo_header())
         self._record_start()
         try:
             await self._start_watching()
@@ -71,6 +75,7 @@ class Session(Striking):
             await self._stop_watching()
             self.watchers.close()
             self.timeline.close()
+            await self._safeguard.close()
             self._lock.release()
 
     def _record_start(self) -> None:

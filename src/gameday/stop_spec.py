@@ -15,6 +15,8 @@ from gameday.fields import ByVerb, Duration, Misfit, Model, Name, PositiveDurati
 from gameday.files import Location
 
 GRACE_S = 15.0
+EVALUATING = ("embedded", "prometheus")
+"""The kinds of detector that evaluate PromQL; the others only hear what somebody else has evaluated."""
 
 
 def _vector(text: str) -> str:
@@ -127,8 +129,8 @@ def stop_misfits(
     """Where conditions do not fit an environment with these probes and this kind of detector, and why."""
     for index, condition in enumerate(conditions):
         if isinstance(condition, QueryStop):
-            if detector == "fake":
-                yield (index, "promql"), "cannot be read here: detector fake evaluates no PromQL"
+            if detector not in EVALUATING:
+                yield (index, "promql"), f"cannot be read here: detector {detector} evaluates no PromQL"
         elif condition.probe not in probes:
             yield (index, "probe"), f"no probe {condition.probe!r}; probes here: {', '.join(probes)}"
         else:

@@ -5,6 +5,7 @@ Nothing here breaks anything: the engine's activities do, in between these calls
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
@@ -18,7 +19,7 @@ from gameday.preflight import check_fault, check_runbook, check_targets, hit_by
 from gameday.runbook.manual import Manual, NoManual
 from gameday.safeguard import Safeguard
 from gameday.targets.ability import able
-from gameday.targets.base import Remembering
+from gameday.targets.base import DeadMan, Remembering
 from gameday.timeline import Kind, Phase
 from gameday.watchers import Seen
 
@@ -73,6 +74,7 @@ class Striking(Observation):
             except GamedayError as error:
                 self._checked(name, ok=False, detail=str(error))
                 raise Refused(f"{name}: {error}") from error
+        await self._check_switch()
         await self._check_stop_conditions()
         await self._check_quiet()
 
@@ -81,6 +83,16 @@ class Striking(Observation):
             return "a control needs none"
         rules = self.detector.rules()
         return check_runbook(self.scenario, self.environment, self.project, rules, self.manual)
+
+    async def _check_switch(self) -> None:
+        """Where the target brings a dead-man switch of its own, it is there."""
+        if not isinstance(self.target, DeadMan):
+            return
+        try:
+            detail = await asyncio.to_thread(self._safeguard.confirm)
+        except GamedayError as error:
+            self._refuse("dead-man switch", str(error))
+        self._checked("dead-man switch", ok=True, detail=detail)
 
     async def _check_stop_conditions(self) -> None:
         """Each can be read, and none holds, not even for less than its time; from then on they are looked at."""
@@ -145,6 +157,11 @@ class Striking(Observation):
 
     def _checked(self, check: str, *, ok: bool, detail: str) -> None:
         self.timeline.record(Kind.PREFLIGHT_CHECKED, check=check, ok=ok, detail=detail)
+
+    def unguarded(self) -> str | None:
+        """Why the drill must not go on without its dead-man switch; None while that is there, or not needed."""
+        lost = self._safeguard.lost()
+        return None if lost is None else f"the dead-man switch is lost: {lost}"
 
     async def arm(self, undos: Sequence[Mapping[str, Any]]) -> None:
         """Record undos and arm the dead-man switch. Only afterwards may their faults be applied.

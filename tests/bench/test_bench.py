@@ -130,4 +130,7 @@ def test_the_bench_names_its_measurements() -> None:
         check=True,
     )
     names = [line.split()[0] for line in done.stdout.splitlines()]
-    assert names == ["help", "engine", "validate", "drill", "accuracy", "observer_cost", "proxy"]
+    assert names == [
+        *("help", "engine", "validate", "drill", "accuracy", "observer_cost"),
+        *("containers", "detection", "proxy"),
+    ]

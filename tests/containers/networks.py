@@ -14,7 +14,8 @@ from gameday.targets.docker.engine import Engine
 from gameday.targets.docker.helper import run_helper
 from gameday.targets.waiting import Deadline
 
-SAVE = "iptables-save; ip6tables-save; tc qdisc show; tc class show dev eth0"
+RULES = "iptables-save; ip6tables-save; iptables-legacy-save; ip6tables-legacy-save"
+SAVE = f"{RULES}; tc qdisc show; tc class show dev eth0"
 _ASK = """
 import sys, time, urllib.request
 begun = time.monotonic()
@@ -53,7 +54,7 @@ def saved(engine: Engine, mode: str) -> str:
     """All rules and queue disciplines of a namespace, without counters: `container:ID`, or `host`: this machine's."""
     done = run_helper(
         engine,
-        ["sh", "-c", SAVE if mode != "host" else "iptables-save; ip6tables-save"],
+        ["sh", "-c", SAVE if mode != "host" else RULES],
         Deadline.after(30),
         instance="tests",
         check=False,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import re
 import subprocess
 from collections.abc import Mapping
 from typing import Any
 
+_NAME_SERVER = re.compile(r"(127\.0\.0\.11:|127\.0\.0\.11/32 .*--sport )\d+")
 _BY_ITSELF = ("SandboxID", "SandboxKey", "EndpointID", "LinkLocalIPv6Address")
 _KEPT_OF_STATE = ("Status", "Running", "Paused", "Restarting", "Dead")
 
@@ -17,6 +19,8 @@ def comparable(inspected: Mapping[str, Any]) -> dict[str, Any]:
     seen["State"] = {name: inspected["State"][name] for name in _KEPT_OF_STATE}
     seen.pop("RestartCount", None)
     seen.pop("ExecIDs", None)
+    # the engine lists them in any order
+    seen["Mounts"] = sorted(inspected["Mounts"], key=lambda mount: str(mount["Destination"]))
     settings = seen["NetworkSettings"]
     for part in (settings, *settings["Networks"].values()):
         for name in _BY_ITSELF:
@@ -44,8 +48,9 @@ def of_project(client: Any, project: str) -> dict[str, Any]:
 
 
 def rules_of(pid: int) -> list[str]:
-    """iptables of a process' network namespace, without counters and comments; needs root."""
+    """iptables of a process' network namespace, without counters, comments and the ports by chance of the engine's own
+    name server; needs root."""
     command = ["nsenter", "-t", str(pid), "-n", "iptables-save"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
-    lines = done.stdout.splitlines()
+    lines = _NAME_SERVER.sub(r"\1PORT", done.stdout).splitlines()
     return [line for line in lines if not line.startswith(("#", ":"))] + [done.stderr.strip()]

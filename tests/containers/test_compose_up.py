@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -13,17 +16,21 @@ from typing import Any
 import docker
 import pytest
 
+from containers.likeness import service_likeness
 from gameday.errors import OperationTimedOut, TargetError
 from gameday.targets.docker import compose
 from gameday.targets.docker.compose import Composer, PluginComposer, Project, has_plugin, open_composer
+from gameday.targets.docker.compose_file import Service, load_compose
 from gameday.targets.docker.compose_sdk import SdkComposer
 from gameday.targets.docker.engine import Engine
+from gameday.targets.docker.image import helper_image
 from gameday.targets.ports import find_free_ports
 from gameday.targets.waiting import Deadline
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 
 WAYS: dict[str, Callable[[Project, Engine], Composer]] = {"plugin": PluginComposer, "sdk": SdkComposer}
+EXAMPLES = Path(__file__).parents[2] / "examples"
 ONE_PROJECT = "com.docker.compose.project"
 STAYS = "sh -c 'trap exit TERM; while :; do sleep 0.1; done'"
 FILE = f"""
@@ -97,8 +104,8 @@ class Small:
     def write(self, text: str) -> None:
         (self.folder / "compose.yaml").write_text(text)
 
-    def by(self, way: str, **more: str) -> Composer:
-        project = Project(self.folder / "compose.yaml", self.name, {**self.variables, **more})
+    def by(self, way: str, file: Path | None = None, **more: str) -> Composer:
+        project = Project(file or self.folder / "compose.yaml", self.name, {**self.variables, **more})
         return WAYS[way](project, self.engine)
 
     def container(self, service: str) -> dict[str, Any]:
@@ -113,6 +120,10 @@ class Small:
             *(one["Name"] for one in api.networks(filters=ours)),
             *(one["Name"] for one in api.volumes(filters={"name": self.name})["Volumes"] or []),
         ]
+
+    def left_named(self) -> list[str]:
+        """Without volumes that images ask for, whose names are made by chance."""
+        return sorted(name for name in self.left() if self.name in name)
 
     def close(self) -> None:
         if self.left():
@@ -141,44 +152,6 @@ def way(request: pytest.FixtureRequest) -> str:
 
 
 OTHER = {"plugin": "sdk", "sdk": "plugin"}
-HOST_PARTS = (
-    *(
-        "Binds",
-        "NetworkMode",
-        "PortBindings",
-        "RestartPolicy",
-        "Memory",
-        "MemorySwap",
-        "NanoCpus",
-        "PidsLimit",
-    ),
-    *("ReadonlyRootfs", "CapAdd", "CapDrop", "SecurityOpt", "Tmpfs", "ExtraHosts", "Init", "Privileged"),
-)
-CONFIG_PARTS = (
-    *("Image", "Cmd", "Entrypoint", "User", "Healthcheck", "ExposedPorts", "WorkingDir", "StopSignal"),
-    *("StopTimeout", "Tty", "OpenStdin", "AttachStdout"),
-)
-
-
-def what_matters(container: dict[str, Any]) -> dict[str, Any]:
-    """What containers of the same service have in common, whoever made them."""
-    config, host, own_id = container["Config"], container["HostConfig"], container["Id"][:12]
-    labels = {name: text for name, text in config["Labels"].items() if "compose" not in name}
-    ours = ("project", "service", "container-number", "oneoff", "project.config_files", "project.working_dir")
-    return {
-        **{name: config.get(name) for name in CONFIG_PARTS},
-        **{name: host.get(name) or None for name in HOST_PARTS},
-        "Hostname": config["Hostname"].replace(own_id, "ID"),
-        "Env": sorted(config["Env"]),
-        "Labels": labels | {name: config["Labels"].get(f"com.docker.compose.{name}") for name in ours},
-        "Mounts": sorted(
-            (one["Type"], one["Destination"], one["RW"], one["Source"]) for one in container["Mounts"]
-        ),
-        "Networks": {
-            name: sorted(alias for alias in attached["Aliases"] if alias != own_id)
-            for name, attached in container["NetworkSettings"]["Networks"].items()
-        },
-    }
 
 
 def test_both_ways_make_the_same(small: Small) -> None:
@@ -187,7 +160,7 @@ def test_both_ways_make_the_same(small: Small) -> None:
         composer = small.by(way)
         assert composer.services() == ("behind", "once", "web")
         composer.up(quiet, 60)
-        seen[way] = {name: what_matters(small.container(name)) for name in composer.services()}
+        seen[way] = {name: service_likeness(small.container(name)) for name in composer.services()}
         seen[way]["there"] = sorted(small.left())
         assert small.container("web")["State"]["Health"]["Status"] == "healthy"
         assert small.container("once")["State"]["ExitCode"] == 0
@@ -199,13 +172,143 @@ def test_both_ways_make_the_same(small: Small) -> None:
         small.client.images.remove(f"{small.name}-later")
     for part, expected in seen["plugin"].items():
         assert seen["sdk"][part] == expected, part
+    assert seen["plugin"]["web"]["HostConfig.CapAdd"] == ["CAP_NET_ADMIN"]
     web = seen["sdk"]["web"]
     assert web["Networks"][f"{small.name}_default"] == sorted([f"{small.name}-web-1", "web", "shop"])
-    assert {"ABSENT", "C=1.5", "EMPTY=", "F=on", "G=$h hello", "SAID=hello"} <= set(web["Env"])
+    assert {"ABSENT", "C=1.5", "EMPTY=", "F=on", "G=$h hello", "SAID=hello"} <= set(web["Config.Env"])
     assert seen["sdk"]["there"] == sorted(
         [f"/{small.name}-{service}-1" for service in ("web", "behind", "once")]
         + [f"{small.name}_{name}" for name in ("default", "back", "data")]
     )
+
+
+@pytest.mark.parametrize("example", ["shop", "hotel"])
+def test_both_ways_make_the_same_of_an_example(example: str, small: Small) -> None:
+    shutil.copytree(EXAMPLES / example, small.folder / example)
+    file = small.folder / example / "compose.yaml"
+    text = (
+        file.read_text().replace("shop-web:", f"{small.name}-web:").replace("shop-api:", f"{small.name}-api:")
+    )
+    names = sorted(set(re.findall(r"\$\{([A-Z_]+_PORT)", text)))
+    ports = find_free_ports(len(names), set())
+    secrets = {"DATABASE_PASSWORD": "x1", "ADMIN_TOKEN": "y1", "HOTEL_IMAGE": small.name}
+    small.variables = {
+        **{name: str(port) for name, port in zip(names, ports, strict=True)},
+        **secrets,
+        "GAMEDAY_IMAGE": helper_image(small.engine),
+    }
+    file.write_text(text)
+    seen: dict[str, Any] = {}
+    for way in WAYS:
+        composer = small.by(way, file=file)
+        composer.up(quiet, 120)
+        seen[way] = {name: service_likeness(small.container(name)) for name in composer.services()}
+        seen[way]["there"] = small.left_named()
+        composer.down(quiet, 60)
+        assert small.left() == []
+    assert set(seen["sdk"]) == set(seen["plugin"])
+    for part, expected in seen["plugin"].items():
+        assert seen["sdk"][part] == expected, part
+
+
+def test_every_field_that_the_sdks_way_knows_is_compared(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(FILE)
+    used = {
+        name
+        for one in load_compose(tmp_path / "compose.yaml", {}).services.values()
+        for name in one.model_fields_set
+    }
+    assert set(Service.model_fields) == used
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from gameday.targets.docker.compose import PluginComposer, Project
+from gameday.targets.docker.compose_sdk import SdkComposer
+from gameday.targets.docker.engine import Engine
+import docker
+way, file, name, at, *variables = sys.argv[1:]
+def dies(when, operation):
+    def call(*arguments, **options):
+        if when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        answer = operation(*arguments, **options)
+        os.kill(os.getpid(), signal.SIGKILL)
+        return answer
+    return call
+when, _, method = at.partition(" ")
+if method:
+    setattr(docker.APIClient, method, dies(when, getattr(docker.APIClient, method)))
+ways = {"plugin": PluginComposer, "sdk": SdkComposer}
+project = Project(Path(file), name, dict(one.split("=", 1) for one in variables))
+ways[way](project, Engine.connect()).up(lambda _: None, 60)
+print("came up")
+"""
+
+
+def begin(small: Small, way: str, at: str = "") -> subprocess.Popen[str]:
+    variables = [f"{name}={text}" for name, text in small.variables.items()]
+    argv = [sys.executable, "-c", KILLED, way, str(small.folder / "compose.yaml"), small.name, at, *variables]
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        "after build",
+        "after create_network",
+        "after create_volume",
+        "after create_container_from_config",
+        "before connect_container_to_network",
+        "after connect_container_to_network",
+        "after start",
+    ],
+)
+def test_what_was_killed_in_the_middle_is_completed_by_the_next(small: Small, at: str) -> None:
+    process = begin(small, "sdk", at)
+    out, _ = process.communicate(timeout=60)
+    assert (process.returncode, out) == (-signal.SIGKILL, "")
+    small.by("sdk").up(quiet, 60)
+    web = small.container("web")
+    aliases = {
+        name: {"web", f"{small.name}-web-1"} <= set(attached["Aliases"])
+        for name, attached in web["NetworkSettings"]["Networks"].items()
+    }
+    assert aliases == {f"{small.name}_default": True, f"{small.name}_back": True}
+    assert small.container("behind")["State"]["Running"]
+    small.by("sdk").down(quiet, 60)
+    assert small.left() == []
+
+
+@pytest.mark.parametrize("things", [1, 4, 5])
+def test_a_plugin_whose_runner_was_killed_does_not_stop_the_next(small: Small, things: int) -> None:
+    process = begin(small, "plugin")
+    while len(small.left()) < things and process.poll() is None:
+        time.sleep(0.02)
+    process.kill()
+    out, _ = process.communicate(timeout=60)
+    assert out == ""
+    small.by("plugin").up(quiet, 60)
+    assert small.container("web")["State"]["Health"]["Status"] == "healthy"
+    small.by("plugin").down(quiet, 60)
+    assert small.left() == []
+
+
+def test_down_leaves_what_is_of_others(small: Small, way: str) -> None:
+    small.by(way).up(quiet, 60)
+    images = {one.id for one in small.client.images.list()}
+    other = f"{small.name}-other"
+    volume = small.client.volumes.create(f"{small.name}-mine")
+    made = small.client.containers.create("debian:bookworm-slim", "true", name=other)
+    try:
+        small.by(way).down(quiet, 60)
+        made.reload()
+        volume.reload()
+        assert images <= {one.id for one in small.client.images.list()}
+    finally:
+        made.remove()
+        volume.remove()
 
 
 def test_what_is_unchanged_is_left_alone_and_what_changed_is_made_anew(small: Small, way: str) -> None:
@@ -268,6 +371,35 @@ def test_one_way_goes_on_with_what_the_other_began(small: Small, way: str) -> No
     small.by(way).up(quiet, 60)
     small.by(OTHER[way]).up(quiet, 60)
     assert small.container("web")["State"]["Health"]["Status"] == "healthy"
+
+
+REFUSED = """environment: small
+target: docker
+description: One service
+compose: {file: compose.yaml, project: %s}
+components: {web: {docker: {service: web}, tier: 1, port: 80}}
+probes: {home: {http: GET /, component: web, every: 1s}}
+detector: {kind: prometheus, component: web}
+"""
+
+
+def test_a_field_that_the_sdks_way_does_not_know_is_refused_before_anything_is_made(small: Small) -> None:
+    (small.folder / "environments").mkdir()
+    (small.folder / "environments" / "small.yaml").write_text(REFUSED % small.name)
+    small.write("services:\n  web:\n    image: debian:bookworm-slim\n    ulimits: {nofile: 10}\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "gameday", "env", "up", "small"],
+        cwd=small.folder,
+        env={"PATH": str(small.folder), "HOME": str(small.folder)},  # no `docker` there
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "compose.yaml:4" in done.stderr
+    assert "services.web.ulimits: unknown field" in done.stderr
+    assert small.left() == []
 
 
 # --- failures ----------------------------------------------------------------------------------------------

@@ -84,8 +84,10 @@ def kill_after(tavern: Tavern, kind: str) -> None:
     assert folder is not None, f"the drill ended without {kind}"
 
 
-def is_over(tavern: Tavern) -> bool:
-    return not tavern.drill_processes() and not tavern.helpers()
+def is_over(tavern: Tavern, *, unstarted: bool = False) -> bool:
+    """With `unstarted`, a switch may be there that was made and never started: the next drill removes it."""
+    helpers = [one for one in tavern.helpers() if not (unstarted and one.status == "created")]
+    return not tavern.drill_processes() and not helpers
 
 
 @pytest.mark.parametrize("kind", grouped((*BEFORE_THE_UNDO_IS_RECORDED, *AFTER)))
@@ -130,11 +132,15 @@ def test_fifty_runners_killed_at_random_moments_leave_nothing_behind(tavern: Tav
         if number % 2:
             assert tavern.gameday("recover").code == 0
         until(
-            lambda: is_over(tavern), SWITCH_WITHIN_S, f"run {number}: no process and no helper of the drill"
+            lambda: is_over(tavern, unstarted=True),
+            SWITCH_WITHIN_S,
+            f"run {number}: no process and no helper of the drill",
         )
         until(lambda: tavern.answers("cellar"), 20, f"run {number}: the cellar answers")
-        assert tavern.left_behind() == [], f"run {number}"
+        assert [one for one in tavern.left_behind() if not one.endswith("is created")] == [], f"run {number}"
         assert everything(tavern) == before, f"run {number}"
+    assert tavern.drill().code == 0
+    assert is_over(tavern)
     assert rules_of_host() == rules
 
 

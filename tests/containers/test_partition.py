@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import os
+import signal
 import statistics
 import threading
 import time
@@ -33,6 +34,8 @@ from gameday.targets.docker.target import DockerTarget
 pytestmark = pytest.mark.docker
 NAME = "gameday-partition"
 CUT = PartitionFault(partition="database", client="api")
+_IDLE_START_S = 0.25
+"""An engine that has something else to do takes longer to start a container."""
 
 
 def namespace(world: World, component: str, number: int = 1) -> str:
@@ -64,7 +67,8 @@ def test_only_the_two_are_cut_from_each_other_and_nothing_is_left_of_it(
 ) -> None:
     assert isinstance(target, Networked)
     assert target.paths("database", "api", CUT) == ("api -> database",)
-    before = [saved(engine, namespace(three, name)) for name in ("api", "database")]
+    names = ("api", "database", "other")
+    before = [saved(engine, namespace(three, name)) for name in names]
     before_here = saved_of_host(engine, three)
     said = target.impair(CUT, NAME, 30, 15)
     assert not three.reach(target, "api", "database")
@@ -77,7 +81,7 @@ def test_only_the_two_are_cut_from_each_other_and_nothing_is_left_of_it(
     assert saved_of_host(engine, three) == before_here != []
     assert "healed api -> database: gameday-partition" in target.heal("database", "api", NAME, 15)
     assert three.reach(target, "api", "database")
-    assert [saved(engine, namespace(three, name)) for name in ("api", "database")] == before
+    assert [saved(engine, namespace(three, name)) for name in names] == before
     assert saved_of_host(engine, three) == before_here
     assert helpers_of(engine, three) == []
     assert "nothing to heal" in target.heal("database", "api", NAME, 15)
@@ -131,6 +135,28 @@ def test_it_ends_by_itself_when_nobody_heals_it(engine: Engine, three: World, ta
     assert not reaches(three, "api", "database")
     assert eventually(lambda: not helpers_of(engine, three))
     assert 3 <= time.monotonic() - begun < 8
+    assert reaches(three, "api", "database")
+    assert saved(engine, namespace(three, "api")) == before
+
+
+def test_it_ends_by_itself_when_its_runner_was_killed(
+    engine: Engine, three: World, target: DockerTarget
+) -> None:
+    before = saved(engine, namespace(three, "api"))
+    begun = time.monotonic()
+    runner = os.fork()
+    if runner == 0:
+        try:
+            DockerTarget(target.environment, "world", three.project).impair(CUT, NAME, 4, 15)
+            os.kill(os.getpid(), signal.SIGKILL)
+        finally:  # whatever happens: this process has another one's tests in it
+            os._exit(1)
+    _, ended = os.waitpid(runner, 0)
+    assert os.waitstatus_to_exitcode(ended) == -signal.SIGKILL
+    assert len(helpers_of(engine, three)) == 1
+    assert not reaches(three, "api", "database")
+    assert eventually(lambda: not helpers_of(engine, three))
+    assert 4 <= time.monotonic() - begun < 10
     assert reaches(three, "api", "database")
     assert saved(engine, namespace(three, "api")) == before
 
@@ -266,10 +292,14 @@ def test_over_ipv6_too(engine: Engine, small: World) -> None:
         assert "refused" in hears("api")
 
 
-def test_it_is_in_force_soon(three: World, target: DockerTarget, capsys: pytest.CaptureFixture[str]) -> None:
-    """From the call until the first request fails that the client begins."""
-    found = []
-    for _ in range(5):
+def test_it_is_in_force_soon(
+    engine: Engine, three: World, target: DockerTarget, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the call until the first request fails that the client begins; beside it what the engine takes to start a
+    container that does nothing, which is most of it: where that is slow by itself, nothing can be said."""
+    found, bare = [], []
+    for _ in range(10):
+        bare.append(_start_of_a_helper(engine, three))
         failed: list[float] = []
         stop = threading.Event()
         loop = threading.Thread(target=_until_it_fails, args=(three, target, failed, stop))
@@ -286,9 +316,30 @@ def test_it_is_in_force_soon(three: World, target: DockerTarget, capsys: pytest.
         assert failed
         assert failed[0] <= returned + 0.1
         found.append(failed[0] - called)
+    measured = (
+        f"in force after {[round(one, 3) for one in found]} s; a bare start takes "
+        f"{[round(one, 3) for one in bare]} s, load average {os.getloadavg()[0]:.1f}"
+    )
     with capsys.disabled():
-        print("\n  in force after", json.dumps([round(one, 3) for one in found]), "s")
+        print(f"\n  {measured}")
+    if statistics.median(bare) > _IDLE_START_S:
+        pytest.skip(f"this engine is too busy to tell: {measured}")
     assert statistics.median(found) < 0.5
+
+
+def _start_of_a_helper(engine: Engine, world: World) -> float:
+    api = engine.api
+    made = api.create_container(
+        helper_image(engine),
+        ["true"],
+        labels={"gameday.test": world.prefix},
+        host_config=api.create_host_config(network_mode=f"container:{world.prefix}-api-1"),
+    )["Id"]
+    begun = time.monotonic()
+    api.start(made)
+    took = time.monotonic() - begun
+    api.remove_container(made, force=True)
+    return took
 
 
 def _until_it_fails(world: World, target: DockerTarget, failed: list[float], stop: threading.Event) -> None:

@@ -69,10 +69,12 @@ def target(three: World) -> Iterator[DockerTarget]:
     target.heal("database", None, None, 30)
 
 
-def seconds(world: World, client: str, *, down: int = 0, up: int = 0) -> float:
-    """How long it takes to move so many bytes between a client and the database."""
+def seconds(
+    world: World, client: str, *, down: int = 0, up: int = 0, server: str = "database", port: int = 8000
+) -> float:
+    """How long it takes to move so many bytes between a client and a server."""
     container = world.client.containers.get(f"{world.prefix}-{client}-1")
-    url = f"http://{world.prefix}-database-1:8000/"
+    url = f"http://{world.prefix}-{server}-1:{port}/"
     done = container.exec_run(["python3", "-c", MOVE, url, str(down), str(up)])
     assert done.exit_code == 0, done.output
     return float(done.output)
@@ -199,23 +201,33 @@ def test_a_delay_by_netem(three: World, target: DockerTarget, kernel: Kernel) ->
     assert float(ask(three, "api", "database").split()[0]) < 0.2
 
 
-@pytest.mark.parametrize("name", ["gameday-delay", None])
-def test_a_delay_by_the_fault_proxy_of_the_link(
-    engine: Engine, three: World, kernel: Kernel, name: str | None
-) -> None:
+@pytest.fixture
+def linked(engine: Engine, three: World) -> Iterator[DockerTarget]:
+    """The API's link to the database goes through a fault proxy, which may do no more than it must."""
     upstream = f"{three.prefix}-database-1:8000"
     command = proxy_command("to-database", 15432, upstream)
-    three.run("network", image=helper_image(engine), command=command, ports={})
+    least = {"user": "65532:65532", "read_only": True, "cap_drop": ["ALL"]}
+    own = {"/run/gameday": "mode=0700,uid=65532,gid=65532"}
+    three.run("network", image=helper_image(engine), command=command, ports={}, tmpfs=own, **least)
     three.components["network"] = {"docker": three.components["network"]["docker"]}
     link = {"client": "api", "server": "database", "via": "network", "port": 15432, "name": "to-database"}
     target = three.target(links=[link])
+    assert eventually(lambda: reaches(three, "api", "network", port=15432))
+    yield target
+    target.heal("database", None, None, 30)
+
+
+@pytest.mark.parametrize("name", ["gameday-delay", None])
+def test_a_delay_by_the_fault_proxy_of_the_link(
+    three: World, linked: DockerTarget, kernel: Kernel, name: str | None
+) -> None:
+    target = linked
 
     def takes() -> float:
         answer = ask(three, "api", "network", port=15432)
         assert "FAILED" not in answer
         return float(answer.split()[0])
 
-    assert eventually(lambda: reaches(three, "api", "network", port=15432))
     paths = target.paths("database", "api", delay())
     assert paths == (("api -> database via network",) if kernel.lacks(delay()) else ("api -> database",))
     target.impair(delay(), "gameday-delay", 60, 15)
@@ -232,6 +244,64 @@ def test_a_delay_by_the_fault_proxy_of_the_link(
     with pytest.raises(GamedayError, match="network"):
         target.impair(delay(), "gameday-delay", 60, 15)
     assert "nothing to heal" in target.heal("database", "api", name, 15)
+
+
+def test_a_delay_and_a_throttle_on_one_link(
+    engine: Engine, three: World, linked: DockerTarget, kernel: Kernel
+) -> None:
+    """One of the two by the proxy where the kernel can have both: each acts, and each ends alone."""
+    if kernel.lacks(throttle()):
+        pytest.skip(f"this kernel has no {kernel.lacks(throttle())}")
+    ends = [f"container:{three.prefix}-{name}-1" for name in ("api", "database", "network")]
+    before = [saved(engine, end) for end in ends]
+
+    def takes(size: int) -> float:
+        return seconds(three, "api", down=size, server="network", port=15432)
+
+    assert takes(SIZE) < 1
+    linked.impair(delay(), "gameday-delay", 60, 15)
+    said = linked.impair(throttle(), "gameday-throttle", 60, 15)
+    assert ("by rules" in said) == bool(kernel.lacks(delay()))
+    assert takes(SIZE) > 0.75 * SIZE / RATE + 0.4
+    assert seconds(three, "other", down=SIZE) < 1
+    linked.heal("database", "api", "gameday-throttle", 15)
+    assert 0.39 < takes(SIZE) < 0.75 * SIZE / RATE
+    linked.heal("database", "api", "gameday-delay", 15)
+    assert takes(SIZE) < 1
+    assert [saved(engine, end) for end in ends] == before
+
+
+def test_a_path_that_is_slowed_already_is_slowed_once_more_by_the_proxy_of_the_link(
+    engine: Engine, three: World, linked: DockerTarget, kernel: Kernel
+) -> None:
+    if kernel.lacks(throttle()):
+        pytest.skip(f"this kernel has no {kernel.lacks(throttle())}")
+    half = throttle().model_copy(update={"bytes_per_s": RATE // 2})
+    assert "by rules" in linked.impair(throttle(), "gameday-throttle", 60, 15)
+    assert f"by {three.prefix}-network-1 for api" in linked.impair(half, "another", 60, 15)
+    assert seconds(three, "api", down=SIZE, server="network", port=15432) > 0.75 * 2 * SIZE / RATE
+    linked.heal("database", "api", "another", 15)
+    assert seconds(three, "api", down=SIZE, server="network", port=15432) < 1.5 * SIZE / RATE
+    assert len(helpers_of(engine, three)) == 2
+    linked.heal("database", "api", "gameday-throttle", 15)
+    assert helpers_of(engine, three) == []
+
+
+def test_what_killed_helpers_of_a_narrow_path_left_is_healed(
+    engine: Engine, three: World, target: DockerTarget, kernel: Kernel
+) -> None:
+    if kernel.lacks(throttle()):
+        pytest.skip(f"this kernel has no {kernel.lacks(throttle())}")
+    ends = [f"container:{three.prefix}-{name}-1" for name in ("api", "database")]
+    before = [saved(engine, end) for end in ends]
+    target.impair(throttle(), "gameday-throttle", 60, 15)
+    for helper in helpers_of(engine, three):
+        engine.api.kill(helper, signal="SIGKILL")
+    assert eventually(lambda: not helpers_of(engine, three))
+    left = [saved(engine, end) for end in ends]
+    assert all("GAMEDAY" in one and "tbf" in one for one in left)
+    assert "nobody was looking after" in target.heal("database", "api", "gameday-throttle", 15)
+    assert [saved(engine, end) for end in ends] == before
 
 
 def test_a_kernel_says_what_it_lacks() -> None:

@@ -193,7 +193,8 @@ HERE = "components here: database, cache, api"
         case(
             "kind: embedded",
             "kind: nagios",
-            "23: detector.kind: 'nagios' is not allowed; expected 'embedded' or 'prometheus' or 'fake'",
+            "23: detector.kind: 'nagios' is not allowed; expected 'embedded' or 'prometheus' or 'alertmanager' "
+            "or 'webhook' or 'fake'",
             id="unknown-detector",
         ),
         case("  kind: embedded\n", "", "22: detector.kind: is required and absent", id="detector-of-no-kind"),

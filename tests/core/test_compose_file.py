@@ -10,7 +10,7 @@ import pytest
 from gameday.errors import InvalidFile
 from gameday.targets.docker.compose_container import recipe_of
 from gameday.targets.docker.compose_fields import Port, Volume
-from gameday.targets.docker.compose_file import ComposeFile, load_compose
+from gameday.targets.docker.compose_file import ComposeFile, Service, load_compose
 from gameday.targets.docker.compose_variables import BadVariable, dotenv, fill
 from gameday.targets.docker.compose_yaml import load_compose_yaml
 
@@ -210,11 +210,53 @@ def test_what_a_field_cannot_be_is_refused(tmp_path: Path, fields: str, field: s
     assert message in problem
 
 
-@pytest.mark.parametrize("key", ["deploy", "env_file", "privileged", "container_name", "ulimits", "secrets"])
+# every field of a service in Compose's schema as of 2.40
+_FIELDS = """annotations attach blkio_config build cap_add cap_drop cgroup cgroup_parent command configs
+container_name cpu_count cpu_percent cpu_period cpu_quota cpu_rt_period cpu_rt_runtime cpu_shares cpus cpuset
+credential_spec depends_on deploy develop device_cgroup_rules devices dns dns_opt dns_search domainname entrypoint
+env_file environment expose extends external_links extra_hosts gpus group_add healthcheck hostname image init ipc
+isolation label_file labels links logging mac_address mem_limit mem_reservation mem_swappiness memswap_limit models
+network_mode networks oom_kill_disable oom_score_adj pid pids_limit platform ports post_start pre_stop privileged
+profiles provider pull_policy read_only restart runtime scale secrets security_opt shm_size stdin_open
+stop_grace_period stop_signal storage_opt sysctls tmpfs tty ulimits use_api_socket user userns_mode uts volumes
+volumes_from working_dir"""
+ALL_FIELDS = _FIELDS.split()
+
+
+@pytest.mark.parametrize("key", [name for name in ALL_FIELDS if name not in Service.model_fields])
 def test_other_fields_are_refused_with_a_way_out(tmp_path: Path, key: str) -> None:
     (problem,) = refusals(tmp_path, f"services:\n  a:\n    image: x\n    {key}: y\n")
     assert problem.startswith(f"4: services.a.{key}: unknown field")
     assert "install the plugin, or write the file without this" in problem
+
+
+def test_the_fields_that_are_known_are_composes() -> None:
+    assert set(Service.model_fields) <= set(ALL_FIELDS)
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("services: {a: {build: {context: ., dockerfile_inline: FROM x}}}", "services.a.build.dockerfile_inline"),
+        ("services: {a: {build: {context: ., secrets: [s]}}}", "services.a.build.secrets"),
+        ("services: {a: {image: x, healthcheck: {start_interval: 1s}}}", "services.a.healthcheck.start_interval"),
+        ("services: {a: {image: x, networks: {default: {ipv4_address: 1.2.3.4}}}}",
+         "services.a.networks.default.ipv4_address"),
+        ("services: {a: {image: x, depends_on: {b: {restart: true}}}, b: {image: x}}",
+         "services.a.depends_on.b.restart"),
+        ("services: {a: {image: x}}\nnetworks: {n: {ipam: {}}}", "networks.n.ipam"),
+        ("services: {a: {image: x}}\nnetworks: {n: {name: m}}", "networks.n.name"),
+        ("services: {a: {image: x}}\nnetworks: {n: {enable_ipv6: true}}", "networks.n.enable_ipv6"),
+        ("services: {a: {image: x}}\nvolumes: {n: {name: m}}", "volumes.n.name"),
+        ("services: {a: {image: x}}\nvolumes: {n: {labels: {a: b}}}", "volumes.n.labels"),
+        ("services: {a: {image: x}}\ninclude: [other.yaml]", "include"),
+        ("services: {a: {image: x}}\nconfigs: {c: {file: f}}", "configs"),
+    ],
+)  # fmt: skip
+def test_fields_within_others_are_refused_too(tmp_path: Path, text: str, field: str) -> None:
+    (problem,) = refusals(tmp_path, text)
+    assert f": {field}: unknown field" in problem
+    assert "install the plugin" in problem
 
 
 def test_other_fields_of_the_file_are_refused(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from gameday.preflight import check_names
 from gameday.project import Project
 from gameday.scenario import load_scenario
 from gameday.session import Session
-from gameday.stop_spec import ProbeStop, QueryStop
+from gameday.stop_spec import ProbeStop, QueryStop, stop_misfits
 from gameday.stopping import Limit, Met, ProbeWatch, QueryWatch, read
 from gameday.striking import in_s
 from gameday.timeline import Kind, Phase
@@ -229,6 +229,14 @@ def test_a_detector_that_evaluates_no_promql_is_refused_in_either_file(tmp_path:
     with pytest.raises(UsageError) as caught:
         check_names(scenario, fake_environment())
     assert str(caught.value) == f"scenario demo: safety.stop_when[0].promql: {said} (environment fake)"
+
+
+@pytest.mark.parametrize("kind", ["alertmanager", "webhook", "fake"])
+def test_only_detectors_that_evaluate_promql_are_asked_for_it(kind: str) -> None:
+    by_promql = parse(QueryStop, {"promql": "up == 0"})
+    said = f"cannot be read here: detector {kind} evaluates no PromQL"
+    assert list(stop_misfits((by_promql,), {}, kind)) == [((0, "promql"), said)]
+    assert [list(stop_misfits((by_promql,), {}, able)) for able in ("embedded", "prometheus")] == [[], []]
 
 
 def test_a_scenario_is_checked_against_the_environment_it_is_drilled_in() -> None:

@@ -65,6 +65,18 @@ def test_another_address_may_listen_with_a_secret() -> None:
             {"kind": "prometheus", "url": "http://a", "alertmanager": {"component": "monitor"}},
             "detector.alertmanager.component: no component 'monitor'",
         ),
+        (
+            {"kind": "alertmanager", "component": "monitor", "rules": "r.yml"},
+            "detector.component: no component 'monitor'",
+        ),
+        (
+            {"kind": "webhook", "listen": "127.0.0.1:${HOOK}", "rules": "r.yml"},
+            "detector.listen: no port HOOK among compose.ports",
+        ),
+        (
+            {"kind": "prometheus", "url": "http://a", "webhook": {"listen": "127.0.0.1:${HOOK}"}},
+            "detector.webhook.listen: no port HOOK among compose.ports",
+        ),
         ({"kind": "fake", "alert": "a", "watches": "api"}, "expected 'embedded' or 'prometheus'"),
     ],
 )

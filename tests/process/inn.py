@@ -143,9 +143,11 @@ class Inn:
         place = cls(root)
         up = place.gameday("env", "up", cls.environment)
         assert up.code == 0, up.stderr
-        yield place
-        down = place.gameday("env", "down", cls.environment)
-        assert down.code == 0, down.stderr
+        try:
+            yield place
+        finally:
+            down = place.gameday("env", "down", cls.environment)
+            assert down.code == 0, down.stderr
         assert not place.drill_processes()
         assert str(root) not in Path("/proc/mounts").read_text(encoding="utf-8")
         shutil.rmtree(root)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,10 @@ def stopped(inn: Inn, done: Finished) -> dict[str, Any]:
     assert (begun["at"]["mono_ns"] - told["at"]["mono_ns"]) / 1e9 < 2.0
     report = (inn.latest() / "report.md").read_text(encoding="utf-8")
     assert "A stop condition ended it." in report
+    for name in ("report.html", "junit.xml"):
+        text = html.unescape((inn.latest() / name).read_text(encoding="utf-8"))
+        for said in (told["data"]["condition"], told["data"]["detail"], " UTC ("):
+            assert said in text, name
     return dict(told["data"])
 
 
@@ -136,7 +141,7 @@ def test_a_drill_within_its_limits_passes(inn: Inn) -> None:
 
     assert done.code == 0, done.stdout
     checked = [one["data"] for one in inn.events() if one["event"] == "preflight.checked"]
-    assert ["stop conditions"] == [data["check"] for data in checked if "can be read" in data["detail"]]
+    assert [data["check"] for data in checked if "can be read" in data["detail"]] == ["stop conditions"]
 
 
 def test_a_plain_chaos_run_is_ended_too(inn: Inn) -> None:

@@ -131,8 +131,8 @@ class Folder:
             **{"alert": alert, "labels": {}, "expected": expected, "resolution_s": 0.1, "value": 3.0, **data},
         )
 
-    def rule(self, at_s: float, alert: str) -> Folder:
-        return self.add(at_s, Kind.ALERT_RULE, alert=alert, **RULE)
+    def rule(self, at_s: float, alert: str, **more: Any) -> Folder:
+        return self.add(at_s, Kind.ALERT_RULE, alert=alert, **RULE, **more)
 
     def step(
         self, start_s: float, end_s: float, heading: str, budget_s: float = 120.0, **data: Any

@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--pattern", action="append", default=[])
     options = parser.parse_args(arguments)
     ends = time.monotonic() + options.within
-    engines = {os.stat(path).st_dev for path in _ENGINES}
+    engines = {Path(path).stat().st_dev for path in _ENGINES}
     if options.inside:
         os.chroot(_INSIDE)
         os.chdir("/")
@@ -66,7 +66,7 @@ def refusal(path: Path, engines: set[int]) -> str | None:
         return f"is not there ({error.strerror})"
     if not stat.S_ISDIR(found.st_mode):
         return "is no folder"
-    if not os.path.ismount(path) or found.st_dev in engines or found.st_dev == os.stat("/").st_dev:
+    if not os.path.ismount(path) or found.st_dev in engines or found.st_dev == Path("/").stat().st_dev:
         return "is no disk of its own: to fill it would fill the disk of the Docker engine"
     volume = os.statvfs(path)
     size = volume.f_blocks * volume.f_frsize

@@ -57,8 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
             if options.command == "read":
                 answer[container] = group.read(what)
             elif options.command == "put":
-                group.write(group.limited(what), ends)
-                answer[container] = group.read(what)
+                wanted = group.limited(what)
+                group.refuse_more(wanted)
+                group.write(wanted, ends)
             elif options.command == "write" and group.there():
                 group.write(what, ends)
     except Problem as problem:
@@ -119,8 +120,17 @@ class Group:
                 values["cpu.cfs_quota_us"] = _quota(limit, self._read("cpu.cfs_period_us"))
         return values
 
+    def refuse_more(self, values: Values) -> None:
+        """Raises Problem where it has less already: a limit is taken from what is there."""
+        for file, text in values.items():
+            found = self._read(file)
+            if found and _amount(found) < _amount(text) and not _same(file, found, text):
+                raise Problem(
+                    f"container {self.container[:12]} has less already: {file} is {found}, not {text}"
+                )
+
     def holds(self, values: Values) -> bool:
-        return all(_same(self._read(file), text) for file, text in values.items() if self._path(file))
+        return all(_same(file, self._read(file), text) for file, text in values.items() if self._path(file))
 
     def write(self, values: Values, ends: float) -> None:
         """Raises Problem when they are not in force by then."""
@@ -129,17 +139,21 @@ class Group:
             todo.sort(key=lambda file: file != _SWAP)  # memory alone never exceeds memory with swap
         for file in todo:
             self._write(file, values[file], ends)
-        if not self.holds(values):
+        if self.there() and not self.holds(values):  # a limit may have ended it
             raise Problem(f"container {self.container[:12]} does not hold to {values}")
 
     def _write(self, file: str, text: str, ends: float) -> None:
         path = self._path(file)
         if path is None:
+            if not self.there():
+                return  # it ended just now, perhaps of this limit
             raise Problem(f"container {self.container[:12]} has no {file}")
         while True:
             try:
                 path.write_text(text)
                 return
+            except FileNotFoundError:
+                return  # the container ended just now, perhaps of this limit
             except OSError as error:
                 if error.errno != errno.EBUSY or time.monotonic() > ends:
                     raise Problem(
@@ -151,10 +165,12 @@ class Group:
 
     def _read(self, file: str) -> str:
         path = self._path(file)
-        return path.read_text().strip() if path is not None else ""
+        with contextlib.suppress(FileNotFoundError):
+            return path.read_text().strip() if path is not None else ""
+        return ""
 
     def _path(self, file: str) -> Path | None:
-        folder = self._folder(file.split(".")[0])
+        folder = self._folder(file.partition(".")[0])
         return folder / file if folder is not None and (folder / file).exists() else None
 
     def _folder(self, controller: str) -> Path | None:
@@ -190,13 +206,19 @@ def _quota(cpus: float, period: str) -> str:
     return str(max(1000, round(cpus * int(period))))  # the kernel takes no less than a millisecond
 
 
+def _amount(text: str) -> float:
+    """Of `cpu.max` the quota, whose period stays."""
+    first = text.split(maxsplit=1)[0]
+    return float("inf") if first in ("max", "-1") else float(first)
+
+
 def _rises(before: str, after: str) -> bool:
     return after == "-1" or int(after) > int(before)
 
 
-def _same(found: str, wanted: str) -> bool:
+def _same(file: str, found: str, wanted: str) -> bool:
     """Memory is counted in pages."""
-    if found.isdigit() and wanted.isdigit():
+    if file.startswith("memory.") and found.isdigit() and wanted.isdigit():
         return int(found) // os.sysconf("SC_PAGE_SIZE") == int(wanted) // os.sysconf("SC_PAGE_SIZE")
     return found == wanted
 
@@ -207,9 +229,21 @@ def _kill_largest(folder: Path) -> None:
     for pid in map(int, (folder / "cgroup.procs").read_text().split()):
         with contextlib.suppress(OSError):
             used[pid] = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    if used:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(max(used, key=lambda pid: used[pid]), signal.SIGKILL)
+    if not used:
+        return
+    largest = max(used, key=lambda pid: used[pid])
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(largest, signal.SIGKILL)
+    ends = time.monotonic() + _SETTLES_S
+    while _memory_is_held(largest) and time.monotonic() < ends:  # or the next would be killed for nothing
+        time.sleep(_DIES_S)
+
+
+def _memory_is_held(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/statm").read_text().split()[1] != "0"
+    except OSError:
+        return False
 
 
 def _keep(limits: Mapping[str, Mapping[str, float]], ends: float) -> None:

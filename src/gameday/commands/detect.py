@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gameday.commands.interrupts import Interrupts
-from gameday.detector_settings import PrometheusDetector
-from gameday.detectors import open_detector
+from gameday.detectors import given_by, open_detector
 from gameday.detectors.base import Alert, AlertState
-from gameday.detectors.watch import watch
-from gameday.environment import EmbeddedDetector
+from gameday.detectors.watch import describe_notice, watch
 from gameday.errors import Aborted, UsageError
 from gameday.project import Project
 from gameday.targets.base import OwnedTarget
@@ -43,12 +41,12 @@ def detect(project: Project, target: OwnedTarget, how: Watch) -> int:
     if how.report is not None and not how.once:
         raise UsageError("--report: expected together with --once")
     if not how.up:
-        return _detect(project, target, settings, how)
+        return _detect(project, target, how)
     with Interrupts() as interrupts:
         started: tuple[str, ...] = ()
         try:
             started = target.up(on_progress=lambda line: print(line, file=sys.stderr))
-            return _detect(project, target, settings, how)
+            return _detect(project, target, how)
         except KeyboardInterrupt as error:
             raise Aborted(f"{error} received") from error
         finally:
@@ -58,26 +56,36 @@ def detect(project: Project, target: OwnedTarget, how: Watch) -> int:
                 target.down()
 
 
-def _detect(
-    project: Project, target: OwnedTarget, settings: EmbeddedDetector | PrometheusDetector, how: Watch
-) -> int:
-    every_s = how.interval_s or (min(settings.every, 1.0) if how.once else settings.every)
+def _detect(project: Project, target: OwnedTarget, how: Watch) -> int:
+    settings = target.environment.detector
+    every_s = 0.0  # one that is told does not look
+    if settings.kind == "webhook":
+        if how.interval_s is not None:
+            raise UsageError(f"interval {how.interval_s:g} s: the detector webhook does not look, it is told")
+    elif settings.kind != "fake":
+        every_s = how.interval_s or (min(settings.every, 1.0) if how.once else settings.every)
+        settings = settings.model_copy(update={"every": every_s})
+
+    def out(line: str) -> None:
+        print(line, file=sys.stderr if how.as_json else sys.stdout, flush=True)
+
     detector = open_detector(
-        settings.model_copy(update={"every": every_s}),
+        settings,
         target.address,
         project.root,
         speed=how.speed,
         on_transition=lambda _: None,
         on_health=lambda _: None,
+        on_notice=lambda notice: out(describe_notice(notice)),
+        **given_by(target),
     )
     if how.speed != 1:
         print(f"rehearsal at {how.speed:g} times speed", file=sys.stderr)
 
-    def out(line: str) -> None:
-        print(line, file=sys.stderr if how.as_json else sys.stdout, flush=True)
-
+    # one that is told may not be told anything for long, which is shown and not waited for
+    patience_s = 0.0 if settings.kind == "webhook" and not how.once else max(30.0, 3 * every_s)
     try:
-        alerts = asyncio.run(watch(detector, once=how.once, out=out, timeout_s=max(30.0, 3 * every_s)))
+        alerts = asyncio.run(watch(detector, once=how.once, out=out, timeout_s=patience_s))
     except KeyboardInterrupt:
         return 0
     text = json.dumps([_row(alert) for alert in alerts], indent=2)

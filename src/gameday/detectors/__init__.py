@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 from urllib.parse import unquote, urlsplit
 
 from gameday.detectors.base import Detector, OnHealth, OnNotice, OnTransition
@@ -15,12 +15,27 @@ if TYPE_CHECKING:
     from gameday.environment import DetectorSettings
     from gameday.targets.base import Address
 
-__all__ = ["Detector", "no_port", "no_secret", "open_detector"]
+__all__ = ["Detector", "given_by", "no_port", "no_secret", "open_detector"]
 
 
 def no_port(name: str) -> int:
     """For a target that reserves no ports."""
     raise UsageError(f"${{{name}}}: this target reserves no ports; expected the port itself")
+
+
+class Given(TypedDict):
+    """What a target gives a detector by name: ports of this machine, and secrets that it made by chance."""
+
+    port: Callable[[str], int]
+    secret: Callable[[str], str]
+
+
+def given_by(target: object) -> Given:
+    """Of any target; one that has none of them says so when it is asked for one."""
+    return {
+        "port": getattr(target, "reserved_port", no_port),
+        "secret": getattr(target, "secret", no_secret),
+    }
 
 
 def open_detector(

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from gameday.clock import Instant
 from gameday.detectors.base import Health, Notice, NoticeKind, OnHealth, OnNotice, RuleInfo
 from gameday.detectors.floor import Route, read_routes, wait_of
-from gameday.detectors.http_access import HttpAccess
+from gameday.detectors.http_access import Answer, HttpAccess
+from gameday.detectors.prometheus_rules import parse_time_s
 from gameday.errors import DetectorError
 
 ALERTS = "/api/v2/alerts"
@@ -36,6 +38,15 @@ class Standing:
     fingerprint: str
     silenced_by: tuple[str, ...] = ()
     inhibited_by: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    updated_s: float | None = None
+    """When it was last sent to Alertmanager, by Alertmanager's clock."""
+    ends_s: float | None = None
+    """When it expires unless it is sent again."""
+
+
+OnLook = Callable[[tuple[Standing, ...], Answer, Instant], None]
+"""All alerts, the answer, and when the look before it began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +67,16 @@ def read_standings(value: Any) -> tuple[Standing, ...]:
                 _text(alert["fingerprint"]),
                 tuple(map(_text, alert["status"]["silencedBy"])),
                 tuple(map(_text, alert["status"]["inhibitedBy"])),
+                MappingProxyType(
+                    {key: _text(text) for key, text in alert["labels"].items() if key != "alertname"}
+                ),
+                parse_time_s(_text(alert.get("updatedAt", ""))),
+                parse_time_s(_text(alert.get("endsAt", ""))),
             )
             for alert in _list(value)
             if "alertname" in alert["labels"]
         )
-    except (LookupError, TypeError, ValueError):
+    except (AttributeError, LookupError, TypeError, ValueError, DetectorError):
         raise DetectorError("not Alertmanager's alerts as its API documents them") from None
 
 
@@ -68,13 +84,20 @@ class Alertmanager:
     """Looks at a fixed rate. Made by `monitoring`, which tells it when to start and to stop."""
 
     def __init__(
-        self, access: HttpAccess, *, every_s: float = 0.5, on_notice: OnNotice, on_health: OnHealth
+        self,
+        access: HttpAccess,
+        *,
+        every_s: float = 0.5,
+        on_notice: OnNotice,
+        on_health: OnHealth,
+        on_look: OnLook = lambda *_: None,
     ) -> None:
         """Nothing is contacted yet."""
         self._access = access
         self._every_s = every_s
         self._on_notice = on_notice
         self._on_health = on_health
+        self._on_look = on_look
         self._last: Instant | None = None
         self._health = Health(ok=False, detail="Alertmanager: not started")
         self._told: bool | None = None
@@ -140,6 +163,7 @@ class Alertmanager:
             standings = read_standings(answer.value)
         except DetectorError as error:
             raise DetectorError(f"Alertmanager at {self.public_url}: {error}") from None
+        self._on_look(standings, answer, self._last or answer.sent)
         by_name: dict[str, list[Standing]] = {}
         for standing in standings:
             by_name.setdefault(standing.name, []).append(standing)

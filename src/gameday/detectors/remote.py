@@ -46,7 +46,8 @@ class Surroundings:
                 return None
             return Secret.at(reference, self.root, f"detector.webhook.{what}", self.secret)
 
-        port = listener.port if listener.reserved is None else self.port(listener.reserved)
+        # one of the two stands there, or the settings would not have been accepted
+        port = self.port(listener.reserved) if listener.reserved is not None else int(listener.port or 0)
         path_secret, bearer = found(listener.secret, "secret"), found(listener.bearer, "bearer")
         return partial(
             WebhookReceiver, listener.host, port, path=listener.path, secret=path_secret, bearer=bearer
@@ -54,7 +55,7 @@ class Surroundings:
 
     def rules(self, files: tuple[str, ...]) -> tuple[RuleInfo, ...]:
         """What the files say of the alerts that another machine evaluates. Raises InvalidFile."""
-        from gameday.detectors.rules import load_foreign_rules
+        from gameday.detectors.foreign_rules import load_foreign_rules
 
         return load_foreign_rules([self.root / file for file in files])
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from gameday.clock import Instant
-from gameday.detectors.base import Alert, AlertState, Detector, Health, RuleInfo
+from gameday.detectors.base import Alert, AlertState, Detector, Health, Notice, NoticeKind, RuleInfo
 
 
 async def watch(
@@ -26,9 +26,11 @@ async def watch(
     Raises:
         DetectorError: the detector died.
     """
-    rules = {rule.name: rule for rule in detector.rules()}
     await detector.start()
+    rules = {rule.name: rule for rule in detector.rules()}  # some are known only from then on
     try:
+        if any(rule.floor for rule in rules.values()):
+            out(describe_rules(rules.values()))
         alerts = await _until_known(detector, poll_s, timeout_s)
         shown = _show(alerts, {}, rules, out)
         _show_health(detector.health(), None, out)
@@ -69,6 +71,28 @@ def describe_alert(alert: Alert, rule: RuleInfo | None = None) -> str:
     elif alert.state is AlertState.INACTIVE and alert.resolved_at is not None:
         text += f", resolved at {_time(alert.resolved_at)}"
     return text if alert.value is None else f"{text}, value {alert.value:g}"
+
+
+_NOTICES = {
+    NoticeKind.NOTIFIED: "was notified",
+    NoticeKind.END_NOTIFIED: "was notified as resolved",
+    NoticeKind.SUPPRESSED: "is suppressed",
+    NoticeKind.RELEASED: "is no longer suppressed",
+}
+
+
+def describe_notice(notice: Notice) -> str:
+    """One line for people of what became of an alert behind the rules."""
+    why = f": {notice.detail}" if notice.detail else ""
+    return f"{notice.alert}  {_NOTICES[notice.kind]} at {_time(notice.at)}{why}"
+
+
+def describe_rules(rules: Iterable[RuleInfo]) -> str:
+    """How many there are, and the lowest and highest floor of a time to detect where it is known."""
+    known = list(rules)
+    fires = [floor for rule in known if (floor := rule.floor.get("fires_s")) is not None]
+    text = f"{len(known)} rules, floor of the time to detect"
+    return f"{text} {min(fires):g} to {max(fires):g} s" if fires else f"{text} not known"
 
 
 def _show(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -39,6 +39,10 @@ class Told:
     status: str
     labels: Mapping[str, str]
     starts_at: str
+
+
+OnTold = Callable[[tuple[Told, ...], Instant, float], None]
+"""Every alert of one notification, when it was received, and how long the request took."""
 
 
 class _Refusal(Exception):
@@ -98,11 +102,12 @@ class WebhookReceiver:
         bearer: Secret | None = None,
         on_notice: OnNotice,
         on_health: OnHealth,
+        on_told: OnTold = lambda *_: None,
     ) -> None:
         self._host, self._port = host, port
         self._path = path.rstrip("/")
         self._secret, self._bearer = secret, bearer
-        self._on_notice, self._on_health = on_notice, on_health
+        self._on_notice, self._on_health, self._on_told = on_notice, on_health, on_told
         self._health = Health(ok=False, detail="webhook: not started")
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.Task[None]] = set()
@@ -214,6 +219,7 @@ class WebhookReceiver:
         except ValueError as error:
             raise _Refusal(HTTPStatus.BAD_REQUEST, str(error), garbage=True) from None
         self._notifications += 1
+        self._on_told(alerts, received, received - began)
         fresh: dict[tuple[str, str], Told] = {}
         for told in alerts:
             key = (told.alert, told.status, told.starts_at, *sorted(told.labels.items()))

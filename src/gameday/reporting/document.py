@@ -10,6 +10,7 @@ from typing import Any
 
 from gameday.intervals import restoring_mitigation, restoring_step
 from gameday.record import DrillRecord
+from gameday.reporting.floor import floor
 from gameday.reporting.summary import moments, proven, steps
 from gameday.scenario import Scenario
 from gameday.verdict import verdict_to_json
@@ -17,7 +18,7 @@ from gameday.verdict import verdict_to_json
 
 def verdict_document(record: DrillRecord) -> dict[str, Any]:
     """The content of `verdict.json`: free of paths, so that a moved folder keeps the same bytes."""
-    scenario = record.scenario
+    scenario, known = record.scenario, floor(record)
     return {
         "drill": record.drill,
         "scenario": scenario.scenario,
@@ -36,12 +37,14 @@ def verdict_document(record: DrillRecord) -> dict[str, Any]:
         "restoring_step": restoring_step(record.timeline),
         "mitigation": restoring_mitigation(record.timeline),
         "objectives": _objectives(scenario),
+        "floor": None if known is None else known.to_json(),
         "moments": [
             {
                 "name": moment.name,
                 "utc": moment.at.to_json()["utc"],
                 "since_effect_s": round(moment.since_s, 6),
                 "resolution_s": moment.resolution_s,
+                "seen": moment.seen,
             }
             for moment in moments(record)
         ],

@@ -78,7 +78,8 @@ def _alert(state: str) -> Callable[[Data], str]:
             else ""
         )
         kind = " (unexpected)" if state == _FIRING and not data.get("expected", True) else ""
-        return f"alert {data.get('alert')} {state}{kind}{f' [{shown}]' if shown else ''}"
+        seen = f", {data['seen']}" if data.get("seen") else ""
+        return f"alert {data.get('alert')} {state}{kind}{f' [{shown}]' if shown else ''}{seen}"
 
     return make
 

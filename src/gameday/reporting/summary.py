@@ -13,6 +13,7 @@ from gameday.fields import format_duration
 from gameday.intervals import Measured, Result, restoring_mitigation, restoring_step
 from gameday.plan import describe_during, describe_fault
 from gameday.record import DrillRecord
+from gameday.reporting.floor import floor
 from gameday.text import one_line
 from gameday.timeline import Event, Kind
 from gameday.verdict import Check, Outcome
@@ -42,6 +43,8 @@ class Moment:
     at: Instant
     since_s: float
     resolution_s: float | None
+    seen: str = ""
+    """How an alert's instant is known: `observed`, `evaluated`, `derived` or `notified`; empty where we evaluated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,9 @@ def _figure(record: DrillRecord, name: str, label: str) -> Figure:
     objective = ""
     if check.objective_s is not None:
         objective = f"{_OBJECTIVES[name]} {format_duration(check.objective_s)}"
+    known = floor(record) if name == "detected" else None
+    if known is not None:
+        objective = f"{objective}; {known}" if objective else str(known)
     value = "not measured"
     if name == "data_loss" and record.verdict.data_loss_s is not None:
         value = _loss(record)
@@ -219,11 +225,30 @@ def origin(record: DrillRecord) -> Instant:
 def moments(record: DrillRecord) -> tuple[Moment, ...]:
     """The instants of the drill in order of time."""
     zero = origin(record)
-    found = (Moment(name, label, at, at - zero, within) for name, label, at, within in _instants(record))
+    found = (
+        Moment(
+            name,
+            _label(label, event),
+            event.at,
+            event.at - zero,
+            event.data.get("resolution_s"),
+            _seen(event),
+        )
+        for name, label, event in _instants(record)
+    )
     return tuple(sorted(found, key=lambda moment: moment.at.mono_ns))
 
 
-def _instants(record: DrillRecord) -> list[tuple[str, str, Instant, float | None]]:
+def _seen(event: Event) -> str:
+    return one_line(event.data.get("seen") or "", 40)
+
+
+def _label(label: str, event: Event) -> str:
+    seen = _seen(event)
+    return f"{label} ({seen})" if seen else label
+
+
+def _instants(record: DrillRecord) -> list[tuple[str, str, Event]]:
     """The same events that the verdict's intervals begin and end with."""
     timeline = record.timeline
     effective, recovered = timeline.first(Kind.FAULT_EFFECTIVE), timeline.first(Kind.SERVICE_RECOVERED)
@@ -240,11 +265,7 @@ def _instants(record: DrillRecord) -> list[tuple[str, str, Instant, float | None
         ("resolved", "Alert resolved", _expected_resolved(record, firing)),
         ("undone", "Last undo done", undone),
     )
-    return [
-        (name, label, event.at, event.data.get("resolution_s"))
-        for name, label, event in rows
-        if event is not None
-    ]
+    return [(name, label, event) for name, label, event in rows if event is not None]
 
 
 def _expected(record: DrillRecord, kind: Kind) -> Event | None:

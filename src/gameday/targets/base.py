@@ -318,6 +318,10 @@ class Switch(Protocol):
     @property
     def pid(self) -> int: ...
 
+    def confirm(self, timeout_s: float = 30.0) -> None:
+        """Wait until it is there. Raises UndoError when it is not, or cannot serve."""
+        ...
+
     def arm(self, deadline_ns: int, timeout_s: float = 10.0) -> None:
         """Tell the earliest deadline, monotonic. Raises UndoError when it is not confirmed."""
         ...
@@ -335,13 +339,22 @@ class Switch(Protocol):
 class DeadMan(Protocol):
     """Targets that bring a dead-man switch of their own, which outlives this machine's processes."""
 
-    def dead_man_switch(self, log: Path, output: Path) -> Switch:
-        """One for the log of undos at `log`; what it says goes to `output`.
+    def check_switch(self) -> None:
+        """Raises UsageError where there can be none. Touches nothing."""
+        ...
+
+    def dead_man_switch(self, log: Path, output: Path, scenario: str) -> Switch:
+        """One for the log of undos that will be at `log`, and the environment's lock from now on; what it says goes to
+        `output`, in the drill's evidence. It is being started when this returns.
 
         Raises:
             LockHeld: another drill's switch is there; names its holder and since when.
-            TargetError: it could not be started.
+            UsageError, TargetError: there can be none.
         """
+        ...
+
+    def release(self, drill: str) -> None:
+        """All of that drill is put back: a switch of it that has ended locks nothing any more."""
         ...
 
 

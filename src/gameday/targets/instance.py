@@ -57,6 +57,10 @@ class Instance:
         if environment.links:
             self._components = {fault_proxy.NAME: self._build_proxy(), **self._components}
 
+    def secret(self, name: str) -> str:
+        """A secret of this instance; the first who asks makes it."""
+        return self._secrets.get(name)
+
     def address(self, component: str) -> Address:
         """Where it answers, whether or not it runs now; never through the fault proxy."""
         found = self._component(component)

@@ -21,11 +21,17 @@ _NANO = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A container to be made: its name, what `/containers/create` takes, and further networks with their aliases."""
+    """A container to be made: its name, what `/containers/create` takes, and its networks."""
 
     name: str
     config: Mapping[str, Any]
-    more_networks: Mapping[str, tuple[str, ...]]
+    networks: Mapping[str, tuple[str, ...]]
+    """All of them, with the container's aliases there."""
+
+    @property
+    def more_networks(self) -> Mapping[str, tuple[str, ...]]:
+        """Those that it is attached to after it was made: engines before 25 take one only when it is."""
+        return dict(list(self.networks.items())[1:])
 
     @property
     def hash(self) -> str:
@@ -64,7 +70,7 @@ def recipe_of(
     }
     whole = json.dumps([config, more], sort_keys=True)
     config["Labels"][CONFIG_LABEL] = hashlib.sha256(whole.encode()).hexdigest()
-    return Recipe(container, config, more)
+    return Recipe(container, config, networks)
 
 
 def image_of(project: str, name: str, service: Service) -> str:
@@ -100,14 +106,14 @@ def _host(folder: Path, project: str, service: Service) -> dict[str, Any]:
         "Binds": [_bind(folder, project, volume) for volume in service.volumes],
         "PortBindings": bindings,
         "RestartPolicy": {"Name": policy, "MaximumRetryCount": int(retries or 0)},
-        "CapAdd": list(service.cap_add) or None,
-        "CapDrop": list(service.cap_drop) or None,
+        "CapAdd": _capabilities(service.cap_add),
+        "CapDrop": _capabilities(service.cap_drop),
         "SecurityOpt": list(service.security_opt) or None,
         "ReadonlyRootfs": service.read_only,
         "Tmpfs": dict(service.tmpfs),
         "ExtraHosts": list(service.extra_hosts),
         "Memory": service.mem_limit,
-        "NanoCpus": int(service.cpus * _NANO),
+        "NanoCpus": round(service.cpus * _NANO),
         "PidsLimit": service.pids_limit,
         "Init": service.init,
     }
@@ -117,6 +123,12 @@ def _environment(environment: Mapping[str, str | None], variables: Mapping[str, 
     """A name alone passes on this process's own variable; where that is absent it takes the image's away."""
     found = {name: variables.get(name) if text is None else text for name, text in environment.items()}
     return [name if text is None else f"{name}={text}" for name, text in found.items()]
+
+
+def _capabilities(names: tuple[str, ...]) -> list[str] | None:
+    """In full, as the plugin spells them."""
+    full = (name.upper() for name in names)
+    return [name if name == "ALL" or name.startswith("CAP_") else f"CAP_{name}" for name in full] or None
 
 
 def _exposed(port: Port) -> str:
@@ -139,6 +151,6 @@ def _health(check: HealthCheck | None) -> dict[str, Any] | None:
     times = {"Interval": check.interval, "Timeout": check.timeout, "StartPeriod": check.start_period}
     return {
         **({} if check.test is None else {"Test": list(check.test)}),
-        **{name: int(seconds * _NANO) for name, seconds in times.items() if seconds is not None},
+        **{name: round(seconds * _NANO) for name, seconds in times.items() if seconds is not None},
         **({} if check.retries is None else {"Retries": check.retries}),
     }

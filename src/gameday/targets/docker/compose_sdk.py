@@ -165,6 +165,10 @@ class SdkComposer:
                     api.connect_container_to_network(container, network, aliases=list(aliases))
                 api.start(container)
                 return container
+            for network, aliases in recipe.networks.items():
+                if network not in there["NetworkSettings"]["Networks"]:  # whoever made it was interrupted
+                    say(f"attaching {recipe.name} to {network}")
+                    api.connect_container_to_network(there["Id"], network, aliases=list(aliases))
             if there["State"]["Paused"]:
                 say(f"going on with {recipe.name}, which was paused")
                 api.unpause(there["Id"])

@@ -70,7 +70,7 @@ class Connections(DockerInstance):
                     done += self._join(there[name], network, before["endpoint"], before)
             return ", ".join(done) or f"{component} was on its networks already"
 
-    def _put_back(self, component: str, deadline: Deadline) -> list[str]:
+    def _put_back_on_networks(self, component: str, deadline: Deadline) -> list[str]:
         """Onto the networks of its remembered recipe on which it is not; what was done, for people."""
         done: list[str] = []
         recipes = self._remembered(component).recipes

@@ -22,6 +22,7 @@ from gameday.targets.docker.mounts import check_apart
 from gameday.targets.docker.psql import ask
 from gameday.targets.docker.readiness import Readiness
 from gameday.targets.docker.sidecar import discard
+from gameday.targets.docker.state import Remembered
 from gameday.targets.postgresql import restore_command
 from gameday.targets.waiting import Deadline, wait_until
 
@@ -39,10 +40,10 @@ class ContainerDatabases(Readiness):
 
     def check_backup(self, component: str) -> str:
         """What it could be restored from."""
-        spec = self._postgresql(component)
+        spec = self._database_spec(component)
         deadline = Deadline.after(_LOOK_TIMEOUT_S)
         self._engine.await_engine(deadline)
-        one = self._one(component)
+        one = self._single(component)
         check_apart(component, spec, self._engine.inspect(one.id)["Mounts"])
         taken = datetime.fromtimestamp(self._look_at_backup(component, one, spec, deadline), UTC)
         archive = " and the archive since" if spec.archive else ", without an archive"
@@ -51,15 +52,15 @@ class ContainerDatabases(Readiness):
     def destroy(self, component: str, timeout_s: float) -> str:
         """Kill it and remove what is in its data directory. Recorded first: an interrupted destroy stays one, and no
         start may make an empty database in its place."""
-        spec = self._postgresql(component)
+        spec = self._database_spec(component)
         with self._operation(component, timeout_s) as deadline:
-            one = self._one(component)
+            one = self._single(component)
             check_apart(component, spec, self._engine.inspect(one.id)["Mounts"])
             self._look_at_backup(component, one, spec, deadline)
-            self._end_helpers(component, deadline)
-            self._note(component, destroyed=True)
-            ended = self._end(one, deadline)
-            self._in_volumes(component, one, spec, deadline, "destroy")
+            self._end_data_helpers(component, deadline)
+            self._note_data(component, destroyed=True)
+            ended = self._end_server(one, deadline)
+            self._in_data_volumes(component, one, spec, deadline, "destroy")
             return f"destroyed the data of {component}: {ended}; {spec.data} is empty"
 
     def restore(self, component: str, to: str, timeout_s: float) -> str:
@@ -72,15 +73,15 @@ class ContainerDatabases(Readiness):
         if to not in ("latest", "backup"):
             raise UsageError(f"restore {component}: {to!r} is none of latest and backup")
         begun = time.monotonic()
-        spec = self._postgresql(component)
+        spec = self._database_spec(component)
         with self._operation(component, timeout_s) as deadline:
-            self._end_helpers(component, deadline)
-            one = self._one_again(component)
+            self._end_data_helpers(component, deadline)
+            one = self._single_again(component)
             check_apart(component, spec, self._engine.inspect(one.id)["Mounts"])
             self._look_at_backup(component, one, spec, deadline)
             destroyed = self._remembered(component).destroyed
-            self._put_down(component, one, spec, deadline, orderly=not destroyed)
-            self._note(component, restoring=True)
+            self._put_server_down(component, one, spec, deadline, orderly=not destroyed)
+            self._note_data(component, restoring=True)
             try:
                 self._replace_data(component, one, spec, to, deadline, destroyed=destroyed)
                 with self._engine.translated(f"start {one}"):
@@ -88,10 +89,10 @@ class ContainerDatabases(Readiness):
                 self._wait_recovered(component, one, spec, deadline)
                 self._wait_ready(component, [one.id], deadline)
             except BaseException as error:
-                self._put_back(component, one, spec, error, destroyed=destroyed)
+                self._put_data_back(component, one, spec, error, destroyed=destroyed)
                 raise
-            self._note(component, destroyed=False)
-            self._tidy(component, one, spec, deadline, destroyed=destroyed)
+            self._note_data(component, destroyed=False)
+            self._tidy_data(component, one, spec, deadline, destroyed=destroyed)
             whole = " and the whole archive" if to == "latest" and spec.archive else " alone"
             return f"restored {component} from its base backup{whole} in {time.monotonic() - begun:.2f} s"
 
@@ -100,24 +101,24 @@ class ContainerDatabases(Readiness):
         known = self._remembered(component)
         if not known.restoring or known.destroyed:
             return
-        one = self._one_again(component)
+        one = self._single_again(component)
         if one.running:  # its server is at work on them
             return
-        self._end_helpers(component, deadline)
-        self._in_volumes(component, one, self._postgresql(component), deadline, "settle")
-        self._note(component, restoring=False)
+        self._end_data_helpers(component, deadline)
+        self._in_data_volumes(component, one, self._database_spec(component), deadline, "settle")
+        self._note_data(component, restoring=False)
 
     # --- what there is -------------------------------------------------------------------------------------
 
-    def _postgresql(self, component: str) -> ContainerPostgresql:
-        spec = self._spec(component).postgresql
+    def _database_spec(self, component: str) -> ContainerPostgresql:
+        spec = self._spec(component).database
         if spec is None:
             raise UsageError(
-                f"{component} has no `postgresql` in the environment; its data cannot be destroyed and restored"
+                f"{component} has no `database` in the environment; its data cannot be destroyed and restored"
             )
         return spec
 
-    def _one(self, component: str) -> Container:
+    def _single(self, component: str) -> Container:
         found = self._found(component)
         if len(found) > 1:
             raise UsageError(
@@ -126,12 +127,12 @@ class ContainerDatabases(Readiness):
             )
         return found[0]
 
-    def _one_again(self, component: str) -> Container:
+    def _single_again(self, component: str) -> Container:
         """Made again, and not started, where it is gone."""
         if not self._find(component):
             for _, kept in sorted(self._remembered(component).recipes.items()):
                 make(self._engine, kept)
-        return self._one(component)
+        return self._single(component)
 
     def _look_at_backup(
         self, component: str, one: Container, spec: ContainerPostgresql, deadline: Deadline
@@ -152,7 +153,7 @@ class ContainerDatabases(Readiness):
                     return float(taken.output)
             except (TargetError, ValueError):  # it has no such command, or ended just now
                 pass
-        done = self._in_volumes(component, one, spec, deadline, "check", check=False, read_only=True)
+        done = self._in_data_volumes(component, one, spec, deadline, "check", check=False, read_only=True)
         if done.exit_code != 0:
             raise UsageError(
                 f"{component}: {done.output.strip()}; take one with pg_basebackup before anything is destroyed"
@@ -161,7 +162,7 @@ class ContainerDatabases(Readiness):
 
     # --- steps ---------------------------------------------------------------------------------------------
 
-    def _in_volumes(
+    def _in_data_volumes(
         self,
         component: str,
         one: Container,
@@ -192,13 +193,13 @@ class ContainerDatabases(Readiness):
         except TargetError as error:
             raise TargetError(f"{mode} the data of {component}: {_outcome(error)}") from error
 
-    def _end_helpers(self, component: str, deadline: Deadline) -> None:
+    def _end_data_helpers(self, component: str, deadline: Deadline) -> None:
         """Those of an operation that was interrupted go on by themselves."""
         for helper in helpers(self._engine, self.instance, **{DATABASE_LABEL: component}):
             discard(self._engine, helper["Id"], deadline)
 
-    def _end(self, one: Container, deadline: Deadline) -> str:
-        if not self._alive(one):
+    def _end_server(self, one: Container, deadline: Deadline) -> str:
+        if not self._server_runs(one):
             return f"{one} was down already"
         try:
             with self._engine.translated(f"SIGKILL for {one}"):
@@ -206,21 +207,21 @@ class ContainerDatabases(Readiness):
         except TargetError:  # ended meanwhile, or waiting to be restarted, which a stop ends too
             with self._engine.translated(f"stop {one}"):
                 self._engine.api.stop(one.id, timeout=0)
-        if not wait_until(lambda: not self._alive(one), deadline, _DEAD_POLL_S):
+        if not wait_until(lambda: not self._server_runs(one), deadline, _DEAD_POLL_S):
             raise TargetError(f"SIGKILL for {one}: still running after {deadline.timeout_s:g} s")
         return f"SIGKILL ended {one}"
 
-    def _alive(self, one: Container) -> bool:
+    def _server_runs(self, one: Container) -> bool:
         return bool(self._engine.inspect(one.id)["State"]["Running"])
 
-    def _put_down(
+    def _put_server_down(
         self, component: str, one: Container, spec: ContainerPostgresql, deadline: Deadline, *, orderly: bool
     ) -> None:
         """A server in destroyed data would archive what was to be lost if it were stopped in an orderly way."""
         if not orderly:
-            self._end(one, deadline)
+            self._end_server(one, deadline)
             return
-        if not self._alive(one):
+        if not self._server_runs(one):
             return
         with self._engine.translated(f"stop {one}"):
             if one.paused:
@@ -245,7 +246,7 @@ class ContainerDatabases(Readiness):
     ) -> None:
         had = "destroyed" if destroyed else "kept"
         wal = "with-wal" if to == "latest" else "without-wal"
-        self._in_volumes(component, one, spec, deadline, "restore", had, wal, _configuration(spec, to))
+        self._in_data_volumes(component, one, spec, deadline, "restore", had, wal, _configuration(spec, to))
 
     def _wait_recovered(
         self, component: str, one: Container, spec: ContainerPostgresql, deadline: Deadline
@@ -269,7 +270,7 @@ class ContainerDatabases(Readiness):
                 f"{self._log_of(one.id, 15)}"
             )
 
-    def _put_back(
+    def _put_data_back(
         self,
         component: str,
         one: Container,
@@ -280,13 +281,13 @@ class ContainerDatabases(Readiness):
     ) -> None:
         deadline = Deadline.after(_PUT_BACK_TIMEOUT_S)
         try:
-            self._end_helpers(component, deadline)
-            self._end(one, deadline)
+            self._end_data_helpers(component, deadline)
+            self._end_server(one, deadline)
             if destroyed:
-                self._in_volumes(component, one, spec, deadline, "destroy")
+                self._in_data_volumes(component, one, spec, deadline, "destroy")
             else:
-                self._in_volumes(component, one, spec, deadline, "undo")
-            self._note(component, restoring=False)
+                self._in_data_volumes(component, one, spec, deadline, "undo")
+            self._note_data(component, restoring=False)
             if one.running and not destroyed:
                 with self._engine.translated(f"start {one}"):
                     self._engine.api.start(one.id)
@@ -296,7 +297,7 @@ class ContainerDatabases(Readiness):
                 f"{error}; and putting back what was there failed: {again}; repeat the restore"
             ) from error
 
-    def _tidy(
+    def _tidy_data(
         self,
         component: str,
         one: Container,
@@ -308,11 +309,20 @@ class ContainerDatabases(Readiness):
         """The settings of the recovery have no effect any more, but would be in the next base backup."""
         ask(self._engine, one.id, spec.superuser, _FORGET, deadline)
         if not destroyed:
-            self._in_volumes(component, one, spec, deadline, "tidy")
-        self._note(component, restoring=False)
+            self._in_data_volumes(component, one, spec, deadline, "tidy")
+        self._note_data(component, restoring=False)
 
-    def _note(self, component: str, **changed: bool) -> None:
-        self._state.change_component(component, lambda known: replace(known, **changed))
+    def _note_data(
+        self, component: str, *, destroyed: bool | None = None, restoring: bool | None = None
+    ) -> None:
+        def noted(known: Remembered) -> Remembered:
+            return replace(
+                known,
+                destroyed=known.destroyed if destroyed is None else destroyed,
+                restoring=known.restoring if restoring is None else restoring,
+            )
+
+        self._state.change_component(component, noted)
 
 
 def _configuration(spec: ContainerPostgresql, to: str) -> str:

@@ -77,7 +77,9 @@ class Engine:
     def socket(self) -> str | None:
         """Path of the engine's unix socket on this machine; None where it is reached otherwise."""
         url = str(_where().get("base_url") or "unix:///var/run/docker.sock")
-        return url.removeprefix("unix://").removeprefix("http+unix://") if "unix" in url else None
+        if not url.startswith(("unix://", "http+unix://")):
+            return None
+        return url.removeprefix("http+").removeprefix("unix://")
 
     @contextlib.contextmanager
     def translated(self, what: str) -> Iterator[None]:

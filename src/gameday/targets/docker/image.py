@@ -6,26 +6,33 @@ hash of what goes in: as long as it is there, nothing is built.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import io
+import os
+import re
 import tarfile
-import time
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from filelock import FileLock, Timeout
 
 from gameday.errors import OperationTimedOut, TargetError
+from gameday.targets.docker.build import build_image, has_image, pull_image
 from gameday.targets.docker.engine import Engine
+from gameday.targets.waiting import Deadline
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 DISTRIBUTION = "gameday-runner"
 REPOSITORY = "gameday/runner"
 _BUILD_TIMEOUT_S = 900.0
-_SHOWN_LINES = 20
+_BASE = re.compile(r"^FROM\s+(\S+)", re.MULTILINE)
 _known: set[str] = set()
 
 
@@ -39,41 +46,68 @@ def helper_image(engine: Engine, say: Callable[[str], None] = lambda _: None) ->
     tag = f"{REPOSITORY}:{_hash()}"
     if tag in _known:
         return tag
-    with engine.translated("look for the helper image"):
-        there = engine.api.images(name=tag, quiet=True)
-    if not there:
-        say(
-            f"building {tag}, the image of gameday's helper containers; this takes a minute or two the first time"
-        )
-        _build(engine, tag)
+    if not has_image(engine, tag):
+        deadline = Deadline.after(_BUILD_TIMEOUT_S)
+        with _alone(deadline):
+            if not has_image(engine, tag):  # else another has built it meanwhile
+                say(
+                    f"building {tag}, the image of gameday's helper containers; this takes a minute or two "
+                    "the first time"
+                )
+                _build(engine, tag, deadline)
     _known.add(tag)
     return tag
 
 
-def _build(engine: Engine, tag: str) -> None:
-    begun, said = time.monotonic(), []
-    with engine.translated(f"build {tag}"):
-        # a client of its own: a layer may be silent for minutes
-        client = engine.patient_api(_BUILD_TIMEOUT_S)
-        context = io.BytesIO(_context())
-        stream = client.build(
-            fileobj=context,
-            custom_context=True,
-            tag=tag,
-            rm=True,
-            forcerm=True,
-            decode=True,
-            labels={"gameday.image": "helper"},
-        )
-        for entry in stream:
-            said.append(str(entry.get("stream") or entry.get("error") or "").rstrip())
-            if "error" in entry:
-                last = "\n".join(f"    {line}" for line in said[-_SHOWN_LINES:] if line)
-                raise TargetError(f"build {tag}: {entry['error']}\n{last}")
-            if time.monotonic() - begun > _BUILD_TIMEOUT_S:
-                raise OperationTimedOut(f"build {tag}: not built within {_BUILD_TIMEOUT_S:g} s")
-        client.tag(tag, REPOSITORY, "latest")
-        client.close()
+@contextlib.contextmanager
+def _alone(deadline: Deadline) -> Iterator[None]:
+    """One build at a time on this machine: a second would be the same work, and leave an image without a name."""
+    path = Path(tempfile.gettempdir()) / f"gameday-helper-image-{os.getuid()}.lock"
+    lock = FileLock(
+        path, timeout=deadline.left_s(), poll_interval=0.1, is_singleton=False, thread_local=False
+    )
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise OperationTimedOut(
+            f"the helper image is being built by another gameday for {deadline.timeout_s:g} s (lock {path})"
+        ) from error
+    except OSError as error:
+        raise TargetError(f"the helper image cannot be built: lock {path}: {error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _build(engine: Engine, tag: str, deadline: Deadline) -> None:
+    _ensure_base(engine, deadline)
+    build_image(engine, io.BytesIO(_context()), tag, deadline, _quiet, labels={"gameday.image": "helper"})
+    with engine.translated(f"tag {tag}"):
+        engine.api.tag(tag, REPOSITORY, "latest")
+
+
+def _ensure_base(engine: Engine, deadline: Deadline) -> None:
+    """An engine without access to a registry says only that something was refused: say of what, and what to do."""
+    for base in _BASE.findall(_dockerfile().decode()):
+        if has_image(engine, base):
+            continue
+        try:
+            pull_image(engine, base, deadline, _quiet)
+        except TargetError as error:
+            raise TargetError(
+                f"the helper image is built on {base}, which the Docker engine neither has nor can pull; get it "
+                f"there by `docker pull {base}`, or by `docker save {base}` where it is and `docker load` here: "
+                f"{error}"
+            ) from error
+
+
+def _quiet(_: str) -> None:
+    """The error has the last lines; a build that succeeds has nothing to tell."""
+
+
+def _dockerfile() -> bytes:
+    return (Path(__file__).parent / "image" / "Dockerfile").read_bytes()
 
 
 def _context() -> bytes:
@@ -89,7 +123,7 @@ def _context() -> bytes:
 
 def _files() -> Iterator[tuple[str, bytes]]:
     package = Path(__file__).parents[2]
-    yield "Dockerfile", (Path(__file__).parent / "image" / "Dockerfile").read_bytes()
+    yield "Dockerfile", _dockerfile()
     yield "requirements.txt", "\n".join([*_requirements(), ""]).encode()
     for path in sorted(package.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
@@ -107,6 +141,9 @@ def _requirements() -> list[str]:
     Raises:
         TargetError: something is not installed.
     """
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
     pinned: dict[str, str] = {}
     todo: list[tuple[str, frozenset[str]]] = [(DISTRIBUTION, frozenset({"docker"}))]
     seen: set[tuple[str, frozenset[str]]] = set()

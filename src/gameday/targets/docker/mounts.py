@@ -1,4 +1,5 @@
-"""Whether a database's data can be destroyed without its backup: which mounts of its container they are on.
+"""What is mounted in a container, and where: whether a database's data can be destroyed without its backup, and which
+volume or tmpfs a component's disk is.
 
 Decides, and touches nothing.
 """
@@ -6,11 +7,46 @@ Decides, and touches nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from gameday.docker_spec import ContainerPostgresql
 from gameday.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Mounted:
+    """`kind` is volume, bind or tmpfs; `source` is a volume's name or a folder of the engine's machine, or empty."""
+
+    kind: str
+    source: str
+    writable: bool
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.source}".strip()
+
+
+def mounted_at(made: Mapping[str, Any], path: str) -> Mounted | None:
+    """What a container, given by its recipe, has mounted at exactly this path; None: nothing."""
+    host = made["host"]
+    for place, options in (host.get("Tmpfs") or {}).items():
+        if _same(place, path):
+            return Mounted("tmpfs", "", "ro" not in str(options).split(","))
+    for mount in host.get("Mounts") or []:
+        if _same(mount["Target"], path):
+            source = "" if mount["Type"] == "tmpfs" else str(mount.get("Source") or "")
+            return Mounted(mount["Type"], source, not mount.get("ReadOnly", False))
+    for bind in host.get("Binds") or []:
+        source, place, *options = bind.split(":")
+        if _same(place, path):
+            kind = "bind" if source.startswith("/") else "volume"
+            return Mounted(kind, source, "ro" not in ",".join(options).split(","))
+    return None
+
+
+def _same(one: str, other: str) -> bool:
+    return PurePosixPath(one) == PurePosixPath(other)
 
 
 def check_apart(component: str, spec: ContainerPostgresql, mounts: Sequence[Mapping[str, Any]]) -> None:

@@ -55,9 +55,7 @@ class Networks(Connections):
         with self._alone(deadline):
             topology = self._topology()
             self._check(topology, fault.component, fault.client)
-            # only where there is a choice is the kernel tried first: this must be quick
-            proxied_links = _slows(fault) and topology.proxied(fault.component, fault.client)
-            if proxied_links and self._by_proxy(topology, fault, deadline):
+            if self._better_by_proxy(topology, fault, name, deadline):
                 acts = self._put_toxics(topology, fault, name, ttl_s, deadline)
             else:
                 acts = self._put_rules(topology, fault, name, ttl_s, deadline)
@@ -71,10 +69,10 @@ class Networks(Connections):
         for one in (component, *([client] if client else [])):
             self._spec(one)
         with self._alone(deadline):
-            healed = self._end(component, client, name, deadline)
+            healed = self._end_network_faults(component, client, name, deadline)
         if name is None:
             for one in (component, *([client] if client else [])):
-                healed += self._put_back(one, deadline)
+                healed += self._put_back_on_networks(one, deadline)
         path = f"{client or 'everybody'} -> {component}"
         return f"healed {', '.join(dict.fromkeys(healed))}" if healed else f"nothing to heal on {path}"
 
@@ -161,7 +159,11 @@ class Networks(Connections):
         placements = topology.placements(fault)
         if not placements:
             raise TargetError(f"{fault.verb} {fault.component}: {_why_nowhere(topology, fault)}")
-        self._check_free(fault, name)
+        if leaf(fault) and (other := self._slowed_by(fault, name)):
+            raise TargetError(
+                f"{fault.verb} {fault.component}: its path is slowed already ({other}); one at a time, or the second "
+                f"by a fault proxy on the link"
+            )
         base = base_of(self.instance, fault.component, fault.client, name)
         labels = {
             sidecar.COMPONENT_LABEL: fault.component,
@@ -179,24 +181,31 @@ class Networks(Connections):
             at_once(self._engine, (partial(put, node, reach) for node, reach in placements))
         except GamedayError:
             with contextlib.suppress(GamedayError):  # the undo tries again; what failed first is what to say
-                self._end(fault.component, fault.client, name, Deadline.after(_CLEAN_UP_S))
+                self._end_network_faults(fault.component, fault.client, name, Deadline.after(_CLEAN_UP_S))
             self._by_proxy(topology, fault, deadline)  # says so where the kernel is why
             raise
         return f"by rules in {', '.join(node.container.name for node, _ in placements)}"
 
-    def _check_free(self, fault: NetworkFault, name: str) -> None:
-        """A packet waits in one queue only."""
-        if not leaf(fault):
-            return
+    def _better_by_proxy(
+        self, topology: Topology, fault: NetworkFault, name: str, deadline: Deadline
+    ) -> bool:
+        """Where there is a choice: only there is the kernel tried first, as the call must be quick."""
+        if not _slows(fault) or not topology.proxied(fault.component, fault.client):
+            return False
+        if self._by_proxy(topology, fault, deadline):
+            return True
+        return fault.client is not None and bool(self._slowed_by(fault, name))
+
+    def _slowed_by(self, fault: NetworkFault, name: str) -> str:
+        """What slows its path by rules already: a packet waits in one queue only."""
         for helper in self._own(sidecar.find(self._engine, self.instance), listed(self._engine)):
             same_path = helper.component == fault.component and (
                 fault.client is None or helper.client in ("", fault.client)
             )
             replaced = (helper.client, helper.fault) == (fault.client or "", name)
             if helper.kind == "slows" and same_path and not replaced:
-                raise TargetError(
-                    f"{fault.verb} {fault.component}: its path is slowed already ({helper.fault}); one at a time"
-                )
+                return helper.fault
+        return ""
 
     def _put_toxics(
         self, topology: Topology, fault: NetworkFault, name: str, ttl_s: float, deadline: Deadline
@@ -213,7 +222,9 @@ class Networks(Connections):
 
     # --- ending -----------------------------------------------------------------------------------------------
 
-    def _end(self, component: str, client: str | None, name: str | None, deadline: Deadline) -> list[str]:
+    def _end_network_faults(
+        self, component: str, client: str | None, name: str | None, deadline: Deadline
+    ) -> list[str]:
         """What ended, for people. Looks into every namespace that may have rules of these, whoever made them."""
         containers = listed(self._engine)
         topology = self._topology(containers)

@@ -19,6 +19,7 @@ from typing import Any
 
 LABEL = "gameday.deadman"
 _RESTARTS = 5
+_SAME_WITHIN_S = 0.02
 _ASK_TIMEOUT_S = 30.0
 _NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_.-]+")
 _CONTROL = Path("/var/run/docker.sock")
@@ -33,6 +34,7 @@ class Held:
     drill: str
     scenario: str
     pid: str
+    created: str
     host: str
     since: str
     project: str
@@ -46,6 +48,19 @@ class Held:
     @classmethod
     def read(cls, labels: Mapping[str, str]) -> Held:
         return cls(**{field.name: labels.get(f"{LABEL}.{field.name}", "unknown") for field in fields(cls)})
+
+    def runner_alive(self) -> bool:
+        """Whether the process that made it lives. What is on another host is not seen from here, so it is taken to."""
+        import psutil
+
+        if self.host != socket.gethostname():
+            return True
+        try:
+            process = psutil.Process(int(self.pid))
+            same = abs(process.create_time() - float(self.created)) < _SAME_WITHIN_S
+            return same and process.status() != psutil.STATUS_ZOMBIE
+        except (psutil.NoSuchProcess, ValueError):
+            return False
 
     def touches(self, containers: Iterable[str]) -> bool:
         return not set(filter(None, self.containers.split(","))).isdisjoint(containers)
@@ -67,13 +82,13 @@ def name_of(compose_project: str | None, instance: str, selectors: Iterable[Any]
     return f"gameday-deadman-{_NOT_IN_A_NAME.sub('-', key)}"
 
 
-def options(control: str, read_only: Iterable[Path], writable: Iterable[Path], log: Path) -> dict[str, Any]:
+def options(control: str, read_only: Iterable[Path], writable: Iterable[Path]) -> dict[str, Any]:
     """Of the container, and of its host settings under `host`. `control` is the engine's socket.
 
     All folders are at the places where the runner has them, so that what the log of undos says is right in it.
     """
     user, group = os.getuid(), os.getgid()
-    groups = {os.stat(control).st_gid, *os.getgroups()}
+    groups = {Path(control).stat().st_gid, *os.getgroups()}
     mounts = [_mount(folder, read_only=True) for folder in sorted(set(read_only) - set(writable))]
     mounts += [_mount(folder, read_only=False) for folder in sorted({Path(control), *writable})]
     return {
@@ -94,7 +109,7 @@ def options(control: str, read_only: Iterable[Path], writable: Iterable[Path], l
             "cap_add": list(_RULED_BY_ROOT) if user == 0 else [],
             # a profile for containers would keep it from reading and ending processes of this machine
             "security_opt": ["no-new-privileges", "apparmor=unconfined", "label=disable"],
-            # after a restart of the engine; not after it has ended well
+            # after a restart of the engine, and when not all could be reverted; not after it has ended well
             "restart_policy": {"Name": "on-failure", "MaximumRetryCount": _RESTARTS},
         },
     }
@@ -122,7 +137,7 @@ def remove_self(name: str) -> None:
     import would take longer than all else. A failure is told; the next drill removes what is left."""
     control = os.environ.get("DOCKER_HOST", f"unix://{_CONTROL}").removeprefix("unix://")
     try:
-        if not stat.S_ISSOCK(os.stat(control).st_mode):
+        if not stat.S_ISSOCK(Path(control).stat().st_mode):
             raise OSError(f"{control} is no socket")
         connection = _OverSocket(control)
         connection.request("DELETE", f"/containers/{name}?force=1&v=1")

@@ -18,9 +18,13 @@ from gameday.targets.base import ComponentStatus, Execution, Running
 from gameday.targets.docker.clients import ContainerClients
 from gameday.targets.docker.containers import Container, listed, make, matching, names
 from gameday.targets.docker.databases import ContainerDatabases
+from gameday.targets.docker.deadman import SwitchInContainer
+from gameday.targets.docker.disk import ContainerDisks
+from gameday.targets.docker.flood import ContainerLogs
 from gameday.targets.docker.image import helper_image
 from gameday.targets.docker.instance import DockerInstance
 from gameday.targets.docker.lifecycle import UpAndDown
+from gameday.targets.docker.limits import ContainerLimits
 from gameday.targets.docker.network import Networks
 from gameday.targets.docker.readiness import Readiness
 from gameday.targets.docker.state import Remembered
@@ -34,7 +38,17 @@ _SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIG
 
 
 class DockerTarget(
-    Networks, ContainerDatabases, ContainerVersions, ContainerClients, Readiness, UpAndDown, DockerInstance
+    SwitchInContainer,
+    Networks,
+    ContainerDatabases,
+    ContainerVersions,
+    ContainerClients,
+    ContainerLimits,
+    ContainerDisks,
+    ContainerLogs,
+    Readiness,
+    UpAndDown,
+    DockerInstance,
 ):
     """One environment in Docker. What only some targets can do is a base class each, in a module of its own."""
 
@@ -212,7 +226,8 @@ class DockerTarget(
     # --- Preparing, Remembering ---------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Have the image of the helper containers."""
+        """Have the image of the helper containers; where no drill could be, say so before it is built."""
+        self.check_switch()
         helper_image(self._engine)
 
     def remember(self, timeout_s: float) -> str:

@@ -70,7 +70,7 @@ class ContainerVersions(DockerInstance):
             self._record_version(component, version)
             self._settle_version(component, deadline)
             recipes = self._remembered(component).recipes
-            said = [self._launch(place, recipes) for place in self._places(component)]
+            said = [self._launch_version(place, recipes) for place in self._version_places(component)]
             return f"deployed {_named(version)} of {component}: {', '.join(said)}"
 
     def rollback(self, component: str, timeout_s: float) -> str:
@@ -102,7 +102,7 @@ class ContainerVersions(DockerInstance):
             )
         return known.get(version)
 
-    def _places(self, component: str) -> tuple[Place, ...]:
+    def _version_places(self, component: str) -> tuple[Place, ...]:
         containers, selector = listed(self._engine), self._spec(component).docker
         now = {one.name: one for one in matching(containers, selector, self.compose_project)}
         aside = {
@@ -159,7 +159,7 @@ class ContainerVersions(DockerInstance):
         if not known.version and known.previous is None and not self._spec(component).versions:
             return
         wanted = self._version_spec(component, known.version)
-        places = self._places(component)
+        places = self._version_places(component)
         if wanted is not None and {place.name for place in places} - known.recipes.keys():
             own = self._own_recipes(component, listed(self._engine))
             known = self._state.change_component(
@@ -168,24 +168,26 @@ class ContainerVersions(DockerInstance):
         for place in places:
             if place.version == "" and place.aside is not None:
                 raise TargetError(
-                    f"{component}: {place.name} and {place.aside.name} are both there, and neither was made by gameday; "
+                    f"{component}: {place.name} and {place.aside.name} are both there, and gameday made neither; "
                     f"remove the one that is not wanted"
                 )
             if wanted is None:
-                self._bring_back(place, known, deadline)
+                self._bring_version_back(place, known, deadline)
             else:
-                self._replace(component, place, known, wanted, deadline)
+                self._replace_by_version(component, place, known, wanted, deadline)
 
-    def _bring_back(self, place: Place, known: Remembered, deadline: Deadline) -> None:
+    def _bring_version_back(self, place: Place, known: Remembered, deadline: Deadline) -> None:
         if place.version:
-            self._discard(place.now, deadline)
+            self._discard_version(place.now, deadline)
         if place.aside is not None:
             with self._engine.translated(f"bring back {place.aside}"):
                 if place.name in known.recipes:  # before it has its name: what has the name is whole
-                    self._set_restart(place.aside.id, known.recipes[place.name]["host"]["RestartPolicy"])
+                    self._set_restart_policy(
+                        place.aside.id, known.recipes[place.name]["host"]["RestartPolicy"]
+                    )
                 self._engine.api.rename(place.aside.id, place.name)
 
-    def _replace(
+    def _replace_by_version(
         self,
         component: str,
         place: Place,
@@ -194,25 +196,25 @@ class ContainerVersions(DockerInstance):
         deadline: Deadline,
     ) -> None:
         kept = known.recipes[place.name]
-        own = place.aside.id if place.aside else self._put_aside(place, kept)
+        own = place.aside.id if place.aside else self._put_version_aside(place, kept)
         with self._engine.translated(f"put aside {place.name}"):
-            self._set_restart(own, {"Name": "no"})
+            self._set_restart_policy(own, {"Name": "no"})
         # one that was never started may lack a network
         stays = place.version == known.version and place.now is not None and place.now.state != "created"
         if place.version and not stays:
-            self._discard(place.now, deadline)
+            self._discard_version(place.now, deadline)
         if not stays:
             image = self._image_config(self._engine.inspect(own)["Image"]) if wanted.image else {}
             make(self._engine, changed_recipe(kept, known.version, wanted, image))
-        self._stop_aside(component, own, deadline)
+        self._stop_version_aside(component, own, deadline)
 
-    def _set_restart(self, container: str, policy: Mapping[str, Any]) -> None:
+    def _set_restart_policy(self, container: str, policy: Mapping[str, Any]) -> None:
         """Not where it is so already: an engine does not put back that none was given."""
         now = self._engine.inspect(container)["HostConfig"]["RestartPolicy"]
         if now != policy and {now["Name"], policy["Name"]} - {"", "no"}:
             self._engine.api.update_container(container, restart_policy=policy)
 
-    def _put_aside(self, place: Place, kept: Mapping[str, Any]) -> str:
+    def _put_version_aside(self, place: Place, kept: Mapping[str, Any]) -> str:
         """The id of the environment's own container, made again where it is gone."""
         if place.now is None or place.version:
             return make(self._engine, {**kept, "name": place.name + ASIDE})
@@ -220,7 +222,7 @@ class ContainerVersions(DockerInstance):
             self._engine.api.rename(place.now.id, place.name + ASIDE)
         return place.now.id
 
-    def _stop_aside(self, component: str, own: str, deadline: Deadline) -> None:
+    def _stop_version_aside(self, component: str, own: str, deadline: Deadline) -> None:
         state = self._engine.inspect(own)["State"]
         if not state["Running"]:
             return
@@ -230,7 +232,7 @@ class ContainerVersions(DockerInstance):
                 self._engine.api.unpause(own)
             self._engine.api.stop(own, timeout=within_s)
 
-    def _launch(self, place: Place, recipes: Mapping[str, Mapping[str, Any]]) -> str:
+    def _launch_version(self, place: Place, recipes: Mapping[str, Mapping[str, Any]]) -> str:
         """Start what has the name. A version that the engine cannot start is as bad as one that ends at once."""
         if place.now is not None and place.now.paused:
             with self._engine.translated(f"resume {place.now}"):
@@ -248,7 +250,7 @@ class ContainerVersions(DockerInstance):
             return f"{what}, which does not start: {error}"
         return what
 
-    def _discard(self, one: Container | None, deadline: Deadline) -> None:
+    def _discard_version(self, one: Container | None, deadline: Deadline) -> None:
         """Remove a container of another version, and the unnamed volumes that only it has."""
         if one is None:
             return
@@ -279,7 +281,7 @@ class ContainerVersions(DockerInstance):
 def changed_recipe(
     kept: Mapping[str, Any], name: str, version: ContainerVersion, old_image: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The recipe of another version. With another image, what came of the old one's own settings comes of the new one's.
+    """The recipe of another version. With another image, what the old one set comes of the new one.
 
     `old_image` is the configuration of the image that `kept` was made from.
     """

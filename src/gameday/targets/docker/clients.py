@@ -1,0 +1,228 @@
+"""Strange clients of a database or a cache in a container, as helper containers; and everybody's sessions ended.
+
+A client comes from beside, over the component's own network: it needs no published port, and meets the component again
+when that was restarted. It ends by itself after its time, or when an operator ends its session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from gameday.agents import BEGUN, URL_VARIABLE
+from gameday.errors import GamedayError, OperationTimedOut, TargetError, UsageError
+from gameday.targets.base import ClientKind
+from gameday.targets.cache_sessions import describe_ended, end_cache_sessions
+from gameday.targets.docker.containers import Container
+from gameday.targets.docker.engine import NotThere
+from gameday.targets.docker.helper import helpers, start_helper
+from gameday.targets.docker.instance import DockerInstance
+from gameday.targets.docker.psql import answer, literal
+from gameday.targets.docker.sidecar import discard
+from gameday.targets.postgresql import CLIENTS, SUPERUSER
+from gameday.targets.reveal import revealed
+from gameday.targets.waiting import Deadline, wait_until
+
+CLIENT_LABEL, KIND_LABEL = "gameday.client", "gameday.client.kind"
+_SCHEMES: dict[str, tuple[str, ...]] = {"exhaust": ("postgresql", "postgres"), "flush": ("redis", "valkey")}
+_FAILED = "failed with exit code "
+_POLL_S = 0.02
+_CHECK_TIMEOUT_S = 10.0
+_DISCARD_TIMEOUT_S = 10.0
+_LOOPBACK = "127.0.0.1"
+_NOBODY = "65534:65534"
+# A helper is removed when it ends, and what it said with it: one that failed stays until that was read.
+_RUN = f'"$@" || {{ echo "{_FAILED}$?"; sleep 15; }}'
+
+
+class ContainerClients(DockerInstance):
+    """Implements `Clients`. What a component is, its URL in the environment says."""
+
+    def check_client(self, component: str, kind: ClientKind) -> None:
+        """Raises UsageError where this kind of component cannot be troubled so."""
+        self._check_kind(component, kind)
+        deadline = Deadline.after(_CHECK_TIMEOUT_S)
+        self._engine.await_engine(deadline)
+        for one in self._find(component):
+            self._network_of(component, one)
+            if kind == "exhaust" and one.state == "running":
+                self._check_ordinary(component, one, deadline)
+
+    def attach(
+        self, component: str, kind: ClientKind, settings: Mapping[str, Any], ttl_s: float, timeout_s: float
+    ) -> str:
+        """Start the client in place of an earlier one of its kind, and wait until it has begun."""
+        self.check_client(component, kind)
+        with self._operation(component, timeout_s) as deadline:
+            self._end_clients(component, kind, deadline)
+            one = self._found(component)[0]
+            network, host = self._network_of(component, one)
+            options = ["--ttl", str(ttl_s)]
+            if kind == "flush":
+                options += ["--every", str(float(settings["every_s"]))]
+            helper = start_helper(
+                self._engine,
+                ["sh", "-c", _RUN, "gameday", "python", "-m", f"gameday.agents.{kind}", *options],
+                instance=self.instance,
+                name=f"gameday-client-{kind}-{one.id[:12]}",
+                labels={CLIENT_LABEL: component, KIND_LABEL: kind},
+                options={"environment": {URL_VARIABLE: self._url(component, host)}, "user": _NOBODY},
+                network_mode=network,
+                init=True,
+                cap_drop=["ALL"],
+                log_config={"Type": "json-file", "Config": {}},  # whatever the engine's default is
+            )
+            try:
+                said = self._await_begun(helper, f"{kind} {component}", deadline)
+            except GamedayError:
+                discard(self._engine, helper, Deadline.after(_DISCARD_TIMEOUT_S))
+                raise
+            return f"attached a client to {component} (container {helper[:12]}): {said}"
+
+    def detach(self, component: str, kind: ClientKind, timeout_s: float) -> str:
+        """End the client."""
+        self._check_kind(component, kind)
+        with self._operation(component, timeout_s) as deadline:
+            ended = self._end_clients(component, kind, deadline)
+            if not ended:
+                return f"no such client of {component} runs"
+            return f"ended the client of {component}: {', '.join(ended)}"
+
+    def disconnect(self, component: str, keep: Sequence[str], timeout_s: float) -> str:
+        """End the sessions of all clients but those named."""
+        scheme = self._scheme(component)
+        if not any(scheme in known for known in _SCHEMES.values()):
+            raise UsageError(
+                f"{component}: its url begins with {scheme}://; sessions can be ended at a postgresql:// or a redis://"
+            )
+        with self._operation(component, timeout_s) as deadline:
+            if scheme in _SCHEMES["flush"]:
+                ended = end_cache_sessions(component, self.address(component), keep, deadline)
+            else:
+                ended = []
+                for one in self._found(component):
+                    ended += self._end_database_sessions(component, one, keep, deadline)
+        return describe_ended(component, ended)
+
+    # --- what there is -------------------------------------------------------------------------------------
+
+    def _scheme(self, component: str) -> str:
+        return urlsplit(self._spec(component).url or "http://").scheme
+
+    def _check_kind(self, component: str, kind: ClientKind) -> None:
+        scheme, right = self._scheme(component), _SCHEMES[kind]
+        if scheme not in right:
+            raise UsageError(
+                f"{component}: its url begins with {scheme}://; {kind} troubles what is at a {right[0]}://"
+            )
+        if self._spec(component).port is None:
+            raise UsageError(f"{component}: it has no port in the environment, so no client can reach it")
+
+    def _check_ordinary(self, component: str, one: Container, deadline: Deadline) -> None:
+        """A superuser would take the connections that are kept for operators, and lock everybody out."""
+        user = unquote(urlsplit(self._url(component, _LOOPBACK)).username or "")
+        superuser = self._superuser(component, one)
+        statement = f"select 1 from pg_roles where rolsuper and rolname = {literal(user)}"  # noqa: S608
+        try:
+            found = answer(self._engine, one.id, superuser, statement, deadline, f"exhaust {component}")
+        except TargetError:
+            if user != superuser:  # it gives no answer now: the client is told, if it is to be
+                return
+            found = ["1"]
+        if found:
+            raise UsageError(
+                f"{component}: its user {user} is a superuser, who would take the connections that are kept for "
+                f"operators; give the url another user"
+            )
+
+    def _superuser(self, component: str, one: Container) -> str:
+        """As the environment says, else as the official image makes it."""
+        spec = self._spec(component).database
+        if spec is not None:
+            return spec.superuser
+        variables = self._engine.inspect(one.id)["Config"].get("Env") or []
+        known = dict(entry.partition("=")[::2] for entry in variables)
+        return known.get("POSTGRES_USER") or SUPERUSER
+
+    def _network_of(self, component: str, one: Container) -> tuple[str, str]:
+        """A network on which a client reaches the container, and at which host."""
+        inspected = self._engine.inspect(one.id)
+        mode = str(inspected["HostConfig"].get("NetworkMode") or "")
+        if mode == "host" or mode.startswith("container:"):
+            return mode, _LOOPBACK
+        networks: Mapping[str, Any] = inspected["NetworkSettings"]["Networks"] or {}
+        for network in sorted(networks):
+            if network not in ("bridge", "none"):
+                return network, one.name  # the engine resolves names there, after a restart too
+        if "bridge" in networks:
+            return "bridge", str(networks["bridge"]["IPAddress"] or _LOOPBACK)
+        raise UsageError(f"{component}: {one.name} is on no network, so no client can reach it")
+
+    def _url(self, component: str, host: str) -> str:
+        spec = self._spec(component)
+        known = {"host": host, "port": str(spec.port)}
+        url, _ = revealed(spec.url or "", self._secrets.get, f"url of {component}", "url", known)
+        return url
+
+    # --- steps ---------------------------------------------------------------------------------------------
+
+    def _end_clients(self, component: str, kind: ClientKind, deadline: Deadline) -> list[str]:
+        wanted = {CLIENT_LABEL: component, KIND_LABEL: kind}
+        ended = []
+        for helper in helpers(self._engine, self.instance, **wanted):
+            discard(self._engine, helper["Id"], deadline)
+            ended.append(f"container {helper['Id'][:12]}")
+        return ended
+
+    def _await_begun(self, helper: str, what: str, deadline: Deadline) -> str:
+        """Its own words, once it is in force."""
+        said = ""
+
+        def has_said() -> bool:
+            nonlocal said
+            with self._engine.translated(f"log of the client, {what}"):
+                log = bytes(self._engine.api.logs(helper, stdout=True, stderr=True))
+            said = self._secrets.redact(log.decode(errors="replace")).strip()
+            return BEGUN in said or _FAILED in said
+
+        try:
+            begun = wait_until(has_said, deadline, _POLL_S)
+        except NotThere as error:
+            raise TargetError(
+                f"{what}: the client ended before it began: {said[-500:] or 'it said nothing'}"
+            ) from error
+        if not begun:
+            raise OperationTimedOut(
+                f"{what}: the client has not begun within {deadline.timeout_s:g} s: {said[-500:]}"
+            )
+        if BEGUN in said:
+            return said.partition(BEGUN)[2].partition("\n")[0].strip()
+        words, _, code = said.rpartition(_FAILED)
+        raise TargetError(
+            f"{what}: the client ended with exit code {code}: {words.strip()[-500:] or 'it said nothing'}"
+        )
+
+    def _end_database_sessions(
+        self, component: str, one: Container, keep: Sequence[str], deadline: Deadline
+    ) -> list[str]:
+        """Their names. PostgreSQL keeps a few connections for superusers, so this works when none is left."""
+        superuser, what = self._superuser(component, one), f"disconnect {component}"
+        kept = ", ".join(literal(name) for name in keep)
+        others = f"{CLIENTS} and not application_name = any(array[{kept}]::text[])"
+        statement = f"select pid, pg_terminate_backend(pid), application_name {others}"
+        rows = [
+            row.split("|", 2)
+            for row in answer(self._engine, one.id, superuser, statement, deadline, what)
+            if row.count("|") >= 2
+        ]
+        if not rows:
+            return []
+        pids = ", ".join(pid for pid, *_ in rows)
+        left = f"select pid {CLIENTS} and pid in ({pids})"
+
+        if not wait_until(
+            lambda: not answer(self._engine, one.id, superuser, left, deadline, what), deadline, _POLL_S
+        ):
+            raise OperationTimedOut(f"{what}: sessions are left after {deadline.timeout_s:g} s")
+        return [name for _, _, name in rows]

@@ -1,0 +1,201 @@
+"""Components with a disk of bounded size in their containers: a volume or a tmpfs, filled and cleared again.
+
+A helper does it, so that neither the container's image nor its user needs anything. It has the one volume mounted, so
+that a volume can be cleared while its container is down or gone; a tmpfs of the container's own it finds from inside.
+The helper refuses what is no file system of its own: to fill that would fill the engine's disk.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gameday.agents.disk_files import CORE
+from gameday.docker_spec import ContainerDisk
+from gameday.errors import OperationTimedOut, TargetError, UsageError
+from gameday.targets.docker.containers import recipe
+from gameday.targets.docker.engine import NotThere
+from gameday.targets.docker.helper import run_helper
+from gameday.targets.docker.instance import DockerInstance
+from gameday.targets.docker.mounts import Mounted, mounted_at
+from gameday.targets.waiting import Deadline
+
+_AGENT = ("python3", "-m", "gameday.agents.disk_files")
+_MOUNTED = "/gameday/disk"
+_CHECK_TIMEOUT_S = 30.0
+_MOST_NAMES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Disk:
+    """One disk: of a container that runs, or a volume of one that does not. `container` is its id, empty if gone."""
+
+    container: str
+    path: str
+    mounted: Mounted
+
+    def __str__(self) -> str:
+        return f"{self.mounted} at {self.path}"
+
+
+class ContainerDisks(DockerInstance):
+    """Implements `Disks`."""
+
+    def check_disk(self, component: str) -> str:
+        """What its disk is. Also refuses one that is the engine's."""
+        deadline = Deadline.after(_CHECK_TIMEOUT_S)
+        self._disk_spec(component)
+        self._engine.await_engine(deadline)
+        said = []
+        for disk in self._disks_in_use(component):
+            found = self._disk_agent(disk, "describe", deadline)
+            if "problem" in found:
+                raise UsageError(f"{component}: {disk.path} {found['problem']}")
+            said.append(f"{disk} of {found['size']} bytes, {found['free']} free")
+        return "; ".join(said)
+
+    def fill(self, component: str, timeout_s: float) -> str:
+        """Fill it to the last byte."""
+        self._disk_spec(component)
+        with self._operation(component, timeout_s) as deadline:
+            said = []
+            for disk in self._disks_in_use(component):
+                found = self._disk_agent(disk, "fill", deadline)
+                if "problem" in found:
+                    raise TargetError(f"fill {component}: {disk.path} {found['problem']}")
+                if not found["full"]:
+                    raise OperationTimedOut(
+                        f"fill {component}: {disk} was not full after {found['written']} bytes and "
+                        f"{deadline.timeout_s:g} s"
+                    )
+                said.append(f"{found['written']} bytes in {CORE} on {disk}, {found['free']} free")
+            return f"filled the disk of {component}: {'; '.join(said)}"
+
+    def unfill(self, component: str, timeout_s: float) -> str:
+        """Delete what filled it, on the volumes of containers that are gone too."""
+        self._disk_spec(component)
+        with self._operation(component, timeout_s) as deadline:
+            answers = [self._disk_agent(disk, "unfill", deadline) for disk in self._disks_to_clear(component)]
+            if not any(answer["deleted"] for answer in answers):
+                return f"no {CORE} on the disk of {component}"
+            return f"deleted {CORE} on the disk of {component}"
+
+    def reclaim(self, component: str, timeout_s: float) -> str:
+        """Delete what the environment calls disposable."""
+        patterns = self._disk_spec(component).disposable
+        if not patterns:
+            raise UsageError(f"reclaim {component}: its environment calls nothing disposable on its disk")
+        with self._operation(component, timeout_s) as deadline:
+            deleted: list[str] = []
+            freed = 0
+            disks = self._disks_to_clear(component)
+            if not disks:
+                raise TargetError(f"reclaim {component}: its disk is not there; start it first")
+            for disk in disks:
+                more = [part for pattern in patterns for part in ("--pattern", pattern)]
+                found = self._disk_agent(disk, "reclaim", deadline, *more)
+                if "problem" in found:
+                    raise TargetError(f"reclaim {component}: {disk.path} {found['problem']}")
+                deleted += found["deleted"]
+                freed += int(found["freed"])
+            if not deleted:
+                return f"nothing disposable on the disk of {component} ({', '.join(patterns)})"
+            return (
+                f"deleted {len(deleted)} files ({freed} bytes) on the disk of {component}: {_some(deleted)}"
+            )
+
+    # --- which disks ---------------------------------------------------------------------------------------
+
+    def _disk_spec(self, component: str) -> ContainerDisk:
+        spec = self._spec(component).disk
+        if spec is None:
+            raise UsageError(
+                f"{component} has no disk of its own; give it one in the environment: `disk: {{path: /data}}`"
+            )
+        return spec
+
+    def _disks_in_use(self, component: str) -> tuple[_Disk, ...]:
+        """Of the containers that run. Raises UsageError where one of them has none that can be filled."""
+        path = self._disk_spec(component).path
+        found = []
+        for one in self._found(component):
+            if one.running:
+                mounted = mounted_at(recipe(self._engine.inspect(one.id)), path)
+                if mounted is None:
+                    raise UsageError(
+                        f"{component}: {path} of {one} is no mount, so it is on the disk of the Docker engine; "
+                        f"mount a volume or tmpfs of bounded size there"
+                    )
+                if not mounted.writable:
+                    raise UsageError(f"{component}: {path} of {one} is mounted read-only")
+                found.append(_Disk(one.id, path, mounted))
+        if not found:
+            raise TargetError(f"{component} is down: its disk may not be there; start it first")
+        return _once_each(found)
+
+    def _disks_to_clear(self, component: str) -> tuple[_Disk, ...]:
+        """Those that are there: of containers that run, and volumes of those that are down or gone."""
+        path = self._disk_spec(component).path
+        known = {name: ("", kept) for name, kept in self._remembered(component).recipes.items()}
+        for one in self._find(component):
+            try:
+                inspected = self._engine.inspect(one.id)
+            except NotThere:
+                continue
+            known[one.name] = (one.id if inspected["State"]["Running"] else "", recipe(inspected))
+        found = []
+        for running, made in known.values():
+            mounted = mounted_at(made, path)
+            if mounted is None or not mounted.writable:
+                continue
+            if running or (mounted.source and self._volume_is_there(mounted)):
+                found.append(_Disk(running, path, mounted))
+        return _once_each(found)
+
+    def _volume_is_there(self, mounted: Mounted) -> bool:
+        """Mounting one that is not there would make it."""
+        if mounted.kind != "volume":
+            return True
+        try:
+            with self._engine.translated(f"inspect volume {mounted.source}"):
+                self._engine.api.inspect_volume(mounted.source)
+        except NotThere:
+            return False
+        return True
+
+    def _disk_agent(self, disk: _Disk, command: str, deadline: Deadline, *more: str) -> Mapping[str, Any]:
+        within = f"{max(1.0, deadline.left_s() * 0.8):.1f}"
+        if disk.mounted.source:
+            where, host = _MOUNTED, _with_volume(disk.mounted)
+        else:
+            # /proc/1/root leads to what is mounted in the container; to follow it takes this capability
+            where, host = (
+                disk.path,
+                {"pid_mode": f"container:{disk.container}", "cap_add": ["SYS_PTRACE"]},
+            )
+            more = (*more, "--inside")
+        argv = (*_AGENT, command, "--path", where, "--within", within, *more)
+        done = run_helper(self._engine, argv, deadline, instance=self.instance, network_mode="none", **host)
+        try:
+            found: dict[str, Any] = json.loads(done.output.strip().splitlines()[-1])
+        except (ValueError, IndexError) as error:
+            raise TargetError(f"{command} {disk}: a helper answered {done.output.strip()[:500]!r}") from error
+        return found
+
+
+def _with_volume(mounted: Mounted) -> dict[str, Any]:
+    mount = {"Type": mounted.kind, "Source": mounted.source, "Target": _MOUNTED, "ReadOnly": False}
+    return {"mounts": [mount]}
+
+
+def _once_each(disks: Iterable[_Disk]) -> tuple[_Disk, ...]:
+    """Containers may share a volume."""
+    found = {disk.mounted.source or disk.container: disk for disk in disks}
+    return tuple(found.values())
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(names[:_MOST_NAMES]) + more
