@@ -170,6 +170,8 @@ def _greeted(words: bytes) -> str | None:
 def _act(log: Path, reason: str) -> int:
     """`gameday recover` does it: there is one way to put a drill back, whoever asks for it."""
     if not log.exists():
+        # all is reverted; the runner may have ended between the removal of the log and that of its lock
+        log.with_suffix(".lock").unlink(missing_ok=True)
         return 0
     print(f"{reason}: reverting {log}", file=sys.stderr, flush=True)
     command = [sys.executable, "-m", "gameday", "recover", "--log", str(log)]

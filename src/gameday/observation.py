@@ -27,6 +27,7 @@ from gameday.scenario import Scenario
 from gameday.stop_spec import ProbeStop, QueryStop
 from gameday.stopping import Met, StopWatch, limits
 from gameday.targets import open_target
+from gameday.targets.base import DeadMan
 from gameday.timeline import Event, Kind, Phase, TimelineWriter
 from gameday.watchers import Watchers
 
@@ -75,6 +76,8 @@ class Observation:
         self.disarmed = disarmed
         self.limits = limits(self.scenario, environment, speed)
         self.target = open_target(environment, instance, project)
+        if isinstance(self.target, DeadMan):
+            self.target.check_switch()
         self.probes = self._sampled()
         self.evidence: Evidence
         self.timeline: TimelineWriter

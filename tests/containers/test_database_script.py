@@ -43,16 +43,17 @@ tick() {{
 """
 RUN = 'tick "$@"'
 ONE_BY_ONE = """
-[ "$1" = -t ] || { tick "$@"; exit; }
-into=$2
-shift 3
-move() { [ ! -e "$1" ] || tick -t "$into" -- "$1"; }
-for one in "$@"; do [ "${one##*/}" = PG_VERSION ] || { move "$one"; break; }; done
-for one in "$@"; do [ "${one##*/}" != PG_VERSION ] || move "$one"; done
-for one in "$@"; do move "$one"; done
+case " $* " in *" -- "*) ;; *) tick "$@"; exit ;; esac
+options=
+while [ "$1" != -- ]; do options="$options $1"; shift; done
+shift
+one() { [ ! -e "$1" ] || tick $options -- "$1"; }
+for path in "$@"; do [ "${path##*/}" = PG_VERSION ] || { one "$path"; break; }; done
+for path in "$@"; do [ "${path##*/}" != PG_VERSION ] || one "$path"; done
+for path in "$@"; do one "$path"; done
 """
-"""`mv` of several renames one after the other, and may be killed between two. PG_VERSION, if it is among them, is
-neither first nor last."""
+"""`mv` and `rm` of several paths take one after the other, and may be killed between two. PG_VERSION, if it is among
+them, is neither first nor last."""
 
 
 class Place:
@@ -69,7 +70,9 @@ class Place:
         for name in COMMANDS:
             real = str(shutil.which(name))
             tool = self.tools / name
-            tool.write_text(TICK.format(count=self.count, real=real) + (ONE_BY_ONE if name == "mv" else RUN))
+            tool.write_text(
+                TICK.format(count=self.count, real=real) + (ONE_BY_ONE if name in ("mv", "rm") else RUN)
+            )
             tool.chmod(0o755)
 
     def run(self, mode: str, *more: str, at: int = 0, when: str = "") -> int:

@@ -125,6 +125,7 @@ def test_the_disk_of_the_engine_is_refused(small: World) -> None:
             container.remove(force=True)
         assert not list(small.project.root.glob("core*"))
     finally:
+        small.close()  # a container that is left when this fails has the volume
         named.remove(force=True)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import statistics
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -34,8 +32,6 @@ from gameday.targets.docker.target import DockerTarget
 pytestmark = pytest.mark.docker
 NAME = "gameday-partition"
 CUT = PartitionFault(partition="database", client="api")
-_IDLE_START_S = 0.25
-"""An engine that has something else to do takes longer to start a container."""
 
 
 def namespace(world: World, component: str, number: int = 1) -> str:
@@ -290,66 +286,6 @@ def test_over_ipv6_too(engine: Engine, small: World) -> None:
         assert ("refused" if client else "timed out") in hears("other")
         target.heal("database", client, NAME, 15)
         assert "refused" in hears("api")
-
-
-def test_it_is_in_force_soon(
-    engine: Engine, three: World, target: DockerTarget, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """From the call until the first request fails that the client begins; beside it what the engine takes to start a
-    container that does nothing, which is most of it: where that is slow by itself, nothing can be said."""
-    found, bare = [], []
-    for _ in range(10):
-        bare.append(_start_of_a_helper(engine, three))
-        failed: list[float] = []
-        stop = threading.Event()
-        loop = threading.Thread(target=_until_it_fails, args=(three, target, failed, stop))
-        loop.start()
-        time.sleep(0.2)
-        called = time.monotonic()
-        try:
-            target.impair(CUT.model_copy(update={"how": "refuse"}), NAME, 30, 15)
-            returned = time.monotonic()
-            loop.join(5)
-        finally:
-            stop.set()
-            target.heal("database", "api", NAME, 15)
-        assert failed
-        assert failed[0] <= returned + 0.1
-        found.append(failed[0] - called)
-    measured = (
-        f"in force after {[round(one, 3) for one in found]} s; a bare start takes "
-        f"{[round(one, 3) for one in bare]} s, load average {os.getloadavg()[0]:.1f}"
-    )
-    with capsys.disabled():
-        print(f"\n  {measured}")
-    if statistics.median(bare) > _IDLE_START_S:
-        pytest.skip(f"this engine is too busy to tell: {measured}")
-    assert statistics.median(found) < 0.5
-
-
-def _start_of_a_helper(engine: Engine, world: World) -> float:
-    api = engine.api
-    made = api.create_container(
-        helper_image(engine),
-        ["true"],
-        labels={"gameday.test": world.prefix},
-        host_config=api.create_host_config(network_mode=f"container:{world.prefix}-api-1"),
-    )["Id"]
-    begun = time.monotonic()
-    api.start(made)
-    took = time.monotonic() - begun
-    api.remove_container(made, force=True)
-    return took
-
-
-def _until_it_fails(world: World, target: DockerTarget, failed: list[float], stop: threading.Event) -> None:
-    url = f"{target.address('api').url}/ask/{world.prefix}-database-1:8000/"
-    while not stop.is_set():
-        begun = time.monotonic()
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            if answer.read().startswith(b"FAILED"):
-                failed.append(begun)
-                return
 
 
 def test_what_cannot_be_cut_is_refused_before_anything_is_touched(engine: Engine, small: World) -> None:

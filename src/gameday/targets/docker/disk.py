@@ -177,7 +177,9 @@ class ContainerDisks(DockerInstance):
             )
             more = (*more, "--inside")
         argv = (*_AGENT, command, "--path", where, "--within", within, *more)
-        done = run_helper(self._engine, argv, deadline, instance=self.instance, network_mode="none", **host)
+        done = run_helper(
+            self._engine, argv, deadline, instance=self.engine_name, network_mode="none", **host
+        )
         try:
             found: dict[str, Any] = json.loads(done.output.strip().splitlines()[-1])
         except (ValueError, IndexError) as error:

@@ -45,7 +45,7 @@ class ContainerLogs(DockerInstance):
             )
         argv = (*_AGENT, "--check")
         done = run_helper(
-            self._engine, argv, deadline, instance=self.instance, check=False, **_beside(victim)
+            self._engine, argv, deadline, instance=self.engine_name, check=False, **_beside(victim)
         )
         if done.exit_code != 0:
             raise UsageError(f"flood {component}: {victim}: {done.output.strip()[:500]}")
@@ -67,7 +67,7 @@ class ContainerLogs(DockerInstance):
             helper = start_helper(
                 self._engine,
                 (*_AGENT, *pace),
-                instance=self.instance,
+                instance=self.engine_name,
                 name=f"gameday-flood-{uuid.uuid4().hex[:12]}",
                 labels={FLOOD_LABEL: component},
                 # what it says is read, whatever the engine's default is
@@ -119,7 +119,7 @@ class ContainerLogs(DockerInstance):
         raise TargetError(f"{what}: its writer ended before it began: {said.strip()[:500] or 'no word'}")
 
     def _end_floods(self, component: str, deadline: Deadline) -> bool:
-        found = helpers(self._engine, self.instance, **{FLOOD_LABEL: component})
+        found = helpers(self._engine, self.engine_name, **{FLOOD_LABEL: component})
         for helper in found:
             discard(self._engine, helper["Id"], deadline)
         return bool(found)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -57,6 +59,15 @@ class DockerInstance:
         if compose is None:
             return None
         return compose.project or f"gameday-{self.instance.replace('@', '-')}"
+
+    @property
+    def engine_name(self) -> str:
+        """What this environment is called on the engine: the same for every folder that drills these containers, and
+        another one for an environment that only has the same name."""
+        if self.compose_project is not None:
+            return self.compose_project
+        selectors = json.dumps([str(spec.docker) for spec in self._specs.values()], sort_keys=True)
+        return f"{self.instance}-{hashlib.sha256(selectors.encode()).hexdigest()[:8]}"
 
     def secret(self, name: str) -> str:
         """A secret of this instance; the first who asks makes it."""

@@ -80,21 +80,21 @@ class ContainerLimits(DockerInstance):
 
     def _limiter(self, command: str, what: Mapping[str, Any], deadline: Deadline) -> Execution:
         argv = (*_AGENT, command, json.dumps(what), "--within", f"{max(1.0, deadline.left_s() / 2):.1f}")
-        return run_helper(self._engine, argv, deadline, instance=self.instance, check=False, **_HOST)
+        return run_helper(self._engine, argv, deadline, instance=self.engine_name, check=False, **_HOST)
 
     def _keep(self, component: str, what: Mapping[str, Any]) -> None:
         argv = (*_AGENT, "keep", json.dumps(what), "--within", f"{_KEPT_S:g}")
         start_helper(
             self._engine,
             argv,
-            instance=self.instance,
+            instance=self.engine_name,
             name=f"gameday-limits-{uuid.uuid4().hex[:12]}",
             labels={LIMITS_LABEL: component},
             **_HOST,
         )
 
     def _forget_limits(self, component: str, deadline: Deadline) -> None:
-        for helper in helpers(self._engine, self.instance, **{LIMITS_LABEL: component}):
+        for helper in helpers(self._engine, self.engine_name, **{LIMITS_LABEL: component}):
             discard(self._engine, helper["Id"], deadline)
 
 

@@ -139,7 +139,7 @@ class Networks(Connections):
         Raises:
             UsageError: the kernel lacks something, and no proxy does it instead.
         """
-        lacks = kernel_of(self._engine, self.instance, deadline).lacks(fault)
+        lacks = kernel_of(self._engine, self.engine_name, deadline).lacks(fault)
         what = f"{fault.verb} {fault.component}: the kernel of this engine has no {lacks}"
         if lacks and not _slows(fault):
             raise UsageError(what)
@@ -164,7 +164,7 @@ class Networks(Connections):
                 f"{fault.verb} {fault.component}: its path is slowed already ({other}); one at a time, or the second "
                 f"by a fault proxy on the link"
             )
-        base = base_of(self.instance, fault.component, fault.client, name)
+        base = base_of(self.engine_name, fault.component, fault.client, name)
         labels = {
             sidecar.COMPONENT_LABEL: fault.component,
             sidecar.CLIENT_LABEL: fault.client or "",
@@ -175,7 +175,7 @@ class Networks(Connections):
         def put(node: Node, reach: Reach) -> None:
             rules4, rules6 = documents(fault, reach, base)
             one = Impairment(node.container, base, rules4, rules6, class_of(base), leaf(fault))
-            sidecar.put(self._engine, self.instance, one, labels, ttl_s, deadline)
+            sidecar.put(self._engine, self.engine_name, one, labels, ttl_s, deadline)
 
         try:
             at_once(self._engine, (partial(put, node, reach) for node, reach in placements))
@@ -198,7 +198,7 @@ class Networks(Connections):
 
     def _slowed_by(self, fault: NetworkFault, name: str) -> str:
         """What slows its path by rules already: a packet waits in one queue only."""
-        for helper in self._own(sidecar.find(self._engine, self.instance), listed(self._engine)):
+        for helper in self._own(sidecar.find(self._engine, self.engine_name), listed(self._engine)):
             same_path = helper.component == fault.component and (
                 fault.client is None or helper.client in ("", fault.client)
             )
@@ -229,17 +229,17 @@ class Networks(Connections):
         containers = listed(self._engine)
         topology = self._topology(containers)
         everything = client is None and name is None
-        patterns = [pattern_of(self.instance, component, client, name)]
-        patterns += [pattern_of(self.instance, None, component, None)] if everything else []
+        patterns = [pattern_of(self.engine_name, component, client, name)]
+        patterns += [pattern_of(self.engine_name, None, component, None)] if everything else []
 
         def meant(helper: Helper) -> bool:
             mine = helper.component == component and client in (None, helper.client)
             return (mine and name in (None, helper.fault)) or (everything and helper.client == component)
 
-        present = self._own(sidecar.find(self._engine, self.instance), containers)
+        present = self._own(sidecar.find(self._engine, self.engine_name), containers)
         helpers = [helper for helper in present if meant(helper)]
         suspects = self._suspects(topology, component, client, helpers)
-        heal = partial(sidecar.heal, self._engine, self.instance)
+        heal = partial(sidecar.heal, self._engine, self.engine_name)
         cleaned = at_once(
             self._engine, (partial(heal, node.container, patterns, present, deadline) for node in suspects)
         )

@@ -226,8 +226,7 @@ class DockerTarget(
     # --- Preparing, Remembering ---------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Have the image of the helper containers; where no drill could be, say so before it is built."""
-        self.check_switch()
+        """Have the image of the helper containers."""
         helper_image(self._engine)
 
     def remember(self, timeout_s: float) -> str:
