@@ -56,7 +56,7 @@ def hotel(standing: Callable[[str], HotelInDocker], rules: str) -> HotelInDocker
     """With all its files as shipped and everything running."""
     found = standing(rules)
     found.write_all()
-    until(found.is_calm, 60, "what an earlier drill left to be sent has been sent")
+    until(found.is_calm, 180, "what an earlier drill left to be sent has been sent")
     return found
 
 

@@ -141,9 +141,9 @@ class Inn:
         root = Path(tempfile.mkdtemp(prefix=f"gameday-{cls.__name__.lower()}-")).resolve()
         root.chmod(0o755)  # PostgreSQL runs as another user where the tests run as root
         place = cls(root)
-        up = place.gameday("env", "up", cls.environment)
-        assert up.code == 0, up.stderr
         try:
+            up = place.gameday("env", "up", cls.environment)
+            assert up.code == 0, up.stderr
             yield place
         finally:
             down = place.gameday("env", "down", cls.environment)

@@ -32,6 +32,7 @@ _CHECK_TIMEOUT_S = 10.0
 _DISCARD_TIMEOUT_S = 10.0
 _LOOPBACK = "127.0.0.1"
 _NOBODY = "65534:65534"
+_LONGEST_HOST = 63
 # A helper is removed when it ends, and what it said with it: one that failed stays until that was read.
 _RUN = f'"$@" || {{ echo "{_FAILED}$?"; sleep 15; }}'
 
@@ -154,7 +155,9 @@ class ContainerClients(DockerInstance):
         networks: Mapping[str, Any] = inspected["NetworkSettings"]["Networks"] or {}
         for network in sorted(networks):
             if network not in ("bridge", "none"):
-                return network, one.name  # the engine resolves names there, after a restart too
+                # the engine resolves names there, after a restart too, unless one is too long for that
+                named = len(one.name) <= _LONGEST_HOST
+                return network, one.name if named else str(networks[network]["IPAddress"])
         if "bridge" in networks:
             return "bridge", str(networks["bridge"]["IPAddress"] or _LOOPBACK)
         raise UsageError(f"{component}: {one.name} is on no network, so no client can reach it")
