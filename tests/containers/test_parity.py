@@ -79,6 +79,7 @@ def test_both_say_the_same_of_a_bad_day(rules: str, tmp_path: Path, engine: Engi
     check(both, FIRED[rules], 1)
 
 
+@pytest.mark.long  # beside other tests the two seldom get the same scrapes
 @pytest.mark.timeout(600)
 def test_both_say_the_same_of_a_drill(tmp_path: Path, engine: Engine) -> None:
     """Of `database-down` against the hotel as processes, which the drill itself watches with a third detector."""
