@@ -16,7 +16,7 @@ from gameday.targets.docker.engine import Engine
 from process.hotel import SHIPPED, Told
 from process.inn import until
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.docker, pytest.mark.catalogue, pytest.mark.timeout(1200)]
 
 RESTORED_ELSEWISE: dict[str, str] = {}
 """Where another step of the runbook than on the process target brings the service back, and is right to."""
