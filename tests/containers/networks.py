@@ -56,7 +56,7 @@ def saved(engine: Engine, mode: str) -> str:
         engine,
         ["sh", "-c", SAVE if mode != "host" else RULES],
         Deadline.after(30),
-        instance="tests",
+        environment="tests",
         check=False,
         network_mode=mode,
         cap_add=["NET_ADMIN"],
@@ -90,7 +90,8 @@ def helpers_of(engine: Engine, world: World) -> list[str]:
     api, mark = world.client.api, f"gameday.test={world.prefix}"
     there = {one["Id"] for one in api.containers(all=True)}
     mine = {one["Id"] for one in api.containers(all=True, filters={"label": mark})}
-    found = sidecar.find(engine, "world")
+    marked = api.containers(all=True, filters={"label": f"{sidecar.NETWORK_LABEL}=1"})
+    found = [sidecar.Helper.of(entry) for entry in marked]
     return [helper.id for helper in found if helper.victim in mine or helper.victim not in there]
 
 

@@ -27,6 +27,7 @@ from gameday.errors import TargetError, UsageError
 from gameday.journal import Undo
 from gameday.targets.base import Destroyable, Running
 from gameday.targets.docker.databases import DATABASE_LABEL
+from gameday.targets.docker.helper import ENVIRONMENT_LABEL
 from gameday.targets.docker.target import DockerTarget
 from gameday.undo import revert
 
@@ -55,7 +56,7 @@ def files(small: World) -> list[str]:
 
 
 def helpers(small: World, target: DockerTarget) -> list[Any]:
-    wanted = [DATABASE_LABEL, f"gameday.instance={target.instance}"]
+    wanted = [DATABASE_LABEL, f"{ENVIRONMENT_LABEL}={target.engine_name}"]
     found: list[Any] = small.client.containers.list(all=True, filters={"label": wanted}, ignore_removed=True)
     return [one for one in found if small.prefix in str(one.attrs["HostConfig"]["VolumesFrom"])]
 

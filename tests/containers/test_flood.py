@@ -25,7 +25,7 @@ def lines(small: World, component: str = "api", number: int = 1) -> int:
 
 
 def floods(target: DockerTarget) -> int:
-    return len(helpers(target._engine, "world", **{FLOOD_LABEL: "api"}))
+    return len(helpers(target._engine, target.engine_name, **{FLOOD_LABEL: "api"}))
 
 
 def gone_within(target: DockerTarget, within_s: float) -> bool:

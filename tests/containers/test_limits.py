@@ -62,7 +62,7 @@ def cpus_of(found: Mapping[str, str]) -> float:
 
 
 def kept(target: DockerTarget) -> int:
-    return len(helpers(target._engine, "world", **{LIMITS_LABEL: "api"}))
+    return len(helpers(target._engine, target.engine_name, **{LIMITS_LABEL: "api"}))
 
 
 def burnt_s(small: World, for_s: float) -> float:

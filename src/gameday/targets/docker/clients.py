@@ -14,12 +14,10 @@ from gameday.agents import BEGUN, URL_VARIABLE
 from gameday.errors import GamedayError, OperationTimedOut, TargetError, UsageError
 from gameday.targets.base import ClientKind
 from gameday.targets.cache_sessions import describe_ended, end_cache_sessions
-from gameday.targets.docker.containers import Container
-from gameday.targets.docker.engine import NotThere
-from gameday.targets.docker.helper import helpers, start_helper
+from gameday.targets.docker.containers import Container, discard
+from gameday.targets.docker.helper import end_helpers, hear, start_helper
 from gameday.targets.docker.instance import DockerInstance
 from gameday.targets.docker.psql import answer, literal
-from gameday.targets.docker.sidecar import discard
 from gameday.targets.postgresql import CLIENTS, SUPERUSER
 from gameday.targets.reveal import revealed
 from gameday.targets.waiting import Deadline, wait_until
@@ -65,7 +63,7 @@ class ContainerClients(DockerInstance):
             helper = start_helper(
                 self._engine,
                 ["sh", "-c", _RUN, "gameday", "python", "-m", f"gameday.agents.{kind}", *options],
-                instance=self.instance,
+                environment=self.engine_name,
                 name=f"gameday-client-{kind}-{one.id[:12]}",
                 labels={CLIENT_LABEL: component, KIND_LABEL: kind},
                 options={"environment": {URL_VARIABLE: self._url(component, host)}, "user": _NOBODY},
@@ -172,35 +170,27 @@ class ContainerClients(DockerInstance):
 
     def _end_clients(self, component: str, kind: ClientKind, deadline: Deadline) -> list[str]:
         wanted = {CLIENT_LABEL: component, KIND_LABEL: kind}
-        ended = []
-        for helper in helpers(self._engine, self.instance, **wanted):
-            discard(self._engine, helper["Id"], deadline)
-            ended.append(f"container {helper['Id'][:12]}")
-        return ended
+        ended = end_helpers(self._engine, self.engine_name, deadline, **wanted)
+        return [f"container {helper[:12]}" for helper in ended]
 
     def _await_begun(self, helper: str, what: str, deadline: Deadline) -> str:
         """Its own words, once it is in force."""
-        said = ""
-
-        def has_said() -> bool:
-            nonlocal said
-            with self._engine.translated(f"log of the client, {what}"):
-                log = bytes(self._engine.api.logs(helper, stdout=True, stderr=True))
-            said = self._secrets.redact(log.decode(errors="replace")).strip()
-            return BEGUN in said or _FAILED in said
-
-        try:
-            begun = wait_until(has_said, deadline, _POLL_S)
-        except NotThere as error:
-            raise TargetError(
-                f"{what}: the client ended before it began: {said[-500:] or 'it said nothing'}"
-            ) from error
-        if not begun:
+        log, in_time = hear(
+            self._engine,
+            helper,
+            lambda text: BEGUN in text or _FAILED in text,
+            f"log of the client, {what}",
+            deadline,
+        )
+        said = self._secrets.redact(log).strip()
+        if BEGUN in said:
+            return said.partition(BEGUN)[2].partition("\n")[0].strip()
+        if not in_time:
             raise OperationTimedOut(
                 f"{what}: the client has not begun within {deadline.timeout_s:g} s: {said[-500:]}"
             )
-        if BEGUN in said:
-            return said.partition(BEGUN)[2].partition("\n")[0].strip()
+        if _FAILED not in said:
+            raise TargetError(f"{what}: the client ended before it began: {said[-500:] or 'it said nothing'}")
         words, _, code = said.rpartition(_FAILED)
         raise TargetError(
             f"{what}: the client ended with exit code {code}: {words.strip()[-500:] or 'it said nothing'}"

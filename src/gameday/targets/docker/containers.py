@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gameday.docker_spec import Selector
-from gameday.targets.docker.engine import Engine
+from gameday.errors import OperationTimedOut, TargetError
+from gameday.targets.docker.engine import Engine, NotThere
+from gameday.targets.waiting import Deadline, wait_until
 
 ASIDE = ".gameday-aside"
 """End of the name of a container that another version has replaced: a rollback goes back to it."""
@@ -17,6 +19,7 @@ HELPER_LABEL = "gameday.helper"
 PROJECT_LABEL, SERVICE_LABEL = "com.docker.compose.project", "com.docker.compose.service"
 _ONE_OFF = "com.docker.compose.oneoff"
 _SHORT_ID = 12
+_GONE_POLL_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,33 @@ def make(engine: Engine, what: Mapping[str, Any], **changed: Any) -> str:
 
 def _can_be_joined(mode: str) -> bool:
     return mode not in ("host", "none") and not mode.startswith("container:")
+
+
+def discard(engine: Engine, container: str, deadline: Deadline, *, volumes: bool = False) -> None:
+    """Remove a container at once, whatever it does, and wait until its name is free; with `volumes`, those without a
+    name that only it has go too.
+
+    Raises:
+        OperationTimedOut, TargetError: it is still there at the deadline; says what came back last.
+    """
+    problem: TargetError | None = None
+
+    def gone() -> bool:
+        nonlocal problem
+        try:
+            with engine.translated(f"remove container {container[:32]}"):
+                engine.api.remove_container(container, v=volumes, force=True)
+        except NotThere:
+            return True
+        except TargetError as error:  # it is being removed, or restarted just now
+            problem = error
+        return False
+
+    if not wait_until(gone, deadline, _GONE_POLL_S):
+        late = OperationTimedOut(
+            f"container {container[:32]} was not removed within {deadline.timeout_s:g} s"
+        )
+        raise problem or late
 
 
 def names(containers: Sequence[Container]) -> str:

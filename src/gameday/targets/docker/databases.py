@@ -17,11 +17,10 @@ from gameday.targets.base import Execution
 from gameday.targets.docker.containers import Container, make, names
 from gameday.targets.docker.database_script import SCRIPT
 from gameday.targets.docker.engine import EngineAway
-from gameday.targets.docker.helper import helpers, run_helper
+from gameday.targets.docker.helper import end_helpers, run_helper
 from gameday.targets.docker.mounts import check_apart
 from gameday.targets.docker.psql import ask
 from gameday.targets.docker.readiness import Readiness
-from gameday.targets.docker.sidecar import discard
 from gameday.targets.docker.state import Remembered
 from gameday.targets.postgresql import restore_command
 from gameday.targets.waiting import Deadline, wait_until
@@ -179,7 +178,7 @@ class ContainerDatabases(Readiness):
                 self._engine,
                 argv,
                 deadline,
-                instance=self.instance,
+                environment=self.engine_name,
                 check=check,
                 labels={DATABASE_LABEL: component},
                 volumes_from=[one.id + (":ro" if read_only else "")],
@@ -195,8 +194,7 @@ class ContainerDatabases(Readiness):
 
     def _end_data_helpers(self, component: str, deadline: Deadline) -> None:
         """Those of an operation that was interrupted go on by themselves."""
-        for helper in helpers(self._engine, self.instance, **{DATABASE_LABEL: component}):
-            discard(self._engine, helper["Id"], deadline)
+        end_helpers(self._engine, self.engine_name, deadline, **{DATABASE_LABEL: component})
 
     def _end_server(self, one: Container, deadline: Deadline) -> str:
         if not self._server_runs(one):
@@ -223,16 +221,15 @@ class ContainerDatabases(Readiness):
             return
         if not self._server_runs(one):
             return
-        with self._engine.translated(f"stop {one}"):
-            if one.paused:
+        if one.paused:
+            with self._engine.translated(f"resume {one}"):
                 self._engine.api.unpause(one.id)
-            if spec.archive is not None:
-                # a server archives a finished segment before it stops, so nothing written so far is missing; one that
-                # gives no answer is stopped all the same
-                with contextlib.suppress(TargetError):
-                    ask(self._engine, one.id, spec.superuser, ["select pg_switch_wal()"], deadline)
-            within_s = max(0, round(min(self._spec(component).stop_within, deadline.left_s() - 1)))
-            self._engine.api.stop(one.id, timeout=within_s)
+        if spec.archive is not None:
+            # a server archives a finished segment before it stops, so nothing written so far is missing; one that
+            # gives no answer is stopped all the same
+            with contextlib.suppress(TargetError):
+                ask(self._engine, one.id, spec.superuser, ["select pg_switch_wal()"], deadline)
+        self._stop_orderly(component, one.id, str(one), deadline, paused=False)
 
     def _replace_data(
         self,

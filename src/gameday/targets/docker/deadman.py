@@ -27,7 +27,7 @@ import psutil
 from gameday.errors import GamedayError, LockHeld, TargetError, UndoError, UsageError
 from gameday.targets.docker.containers import HELPER_LABEL, listed, matching
 from gameday.targets.docker.engine import Engine, NotThere
-from gameday.targets.docker.helper import INSTANCE_LABEL
+from gameday.targets.docker.helper import ENVIRONMENT_LABEL
 from gameday.targets.docker.image import helper_image
 from gameday.targets.docker.instance import DockerInstance
 from gameday.targets.docker.switch_container import LABEL, Held, name_of, options
@@ -226,8 +226,7 @@ class SwitchInContainer(DockerInstance):
             log=str(log),
             containers=",".join(names),
         )
-        selectors = [spec.docker for spec in self._specs.values()]
-        name = name_of(self.compose_project, self.instance, selectors)
+        name = name_of(self.engine_name)
         made = self._take(name, held, output, names)
         hello = {
             "environ": self._referred_variables(),
@@ -293,7 +292,7 @@ class SwitchInContainer(DockerInstance):
         with self._engine.translated(f"create {name}"):
             api = self._engine.api
             host = api.create_host_config(**known.pop("host"))
-            labels = {HELPER_LABEL: "1", INSTANCE_LABEL: self.instance, **held.labels()}
+            labels = {HELPER_LABEL: "1", ENVIRONMENT_LABEL: self.engine_name, **held.labels()}
             made = api.create_container(
                 helper_image(self._engine), command, name=name, labels=labels, host_config=host, **known
             )

@@ -7,7 +7,6 @@ The helper refuses what is no file system of its own: to fill that would fill th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,7 @@ from gameday.docker_spec import ContainerDisk
 from gameday.errors import OperationTimedOut, TargetError, UsageError
 from gameday.targets.docker.containers import recipe
 from gameday.targets.docker.engine import NotThere
-from gameday.targets.docker.helper import run_helper
+from gameday.targets.docker.helper import answer, run_helper
 from gameday.targets.docker.instance import DockerInstance
 from gameday.targets.docker.mounts import Mounted, mounted_at
 from gameday.targets.waiting import Deadline
@@ -178,13 +177,9 @@ class ContainerDisks(DockerInstance):
             more = (*more, "--inside")
         argv = (*_AGENT, command, "--path", where, "--within", within, *more)
         done = run_helper(
-            self._engine, argv, deadline, instance=self.engine_name, network_mode="none", **host
+            self._engine, argv, deadline, environment=self.engine_name, network_mode="none", **host
         )
-        try:
-            found: dict[str, Any] = json.loads(done.output.strip().splitlines()[-1])
-        except (ValueError, IndexError) as error:
-            raise TargetError(f"{command} {disk}: a helper answered {done.output.strip()[:500]!r}") from error
-        return found
+        return answer(done, f"{command} {disk}")
 
 
 def _with_volume(mounted: Mounted) -> dict[str, Any]:

@@ -12,18 +12,15 @@ from typing import Any
 
 from gameday.agents import BEGUN
 from gameday.errors import OperationTimedOut, TargetError, UsageError
-from gameday.targets.docker.containers import Container
-from gameday.targets.docker.engine import NotThere
-from gameday.targets.docker.helper import helpers, run_helper, start_helper
+from gameday.targets.docker.containers import Container, discard
+from gameday.targets.docker.helper import end_helpers, hear, run_helper, start_helper
 from gameday.targets.docker.instance import DockerInstance
-from gameday.targets.docker.sidecar import discard
-from gameday.targets.waiting import Deadline, wait_until
+from gameday.targets.waiting import Deadline
 
 FLOOD_LABEL = "gameday.flood"
 """Carries the name of the component whose log a helper floods."""
 _AGENT = ("python3", "-m", "gameday.agents.log_writer")
 _CHECK_TIMEOUT_S = 30.0
-_POLL_S = 0.02
 _BYTES_A_LINE = 200
 _MOST_BYTES = 2**30
 """A log that is never cut is on the engine's disk, which must not fill."""
@@ -45,7 +42,7 @@ class ContainerLogs(DockerInstance):
             )
         argv = (*_AGENT, "--check")
         done = run_helper(
-            self._engine, argv, deadline, instance=self.engine_name, check=False, **_beside(victim)
+            self._engine, argv, deadline, environment=self.engine_name, check=False, **_beside(victim)
         )
         if done.exit_code != 0:
             raise UsageError(f"flood {component}: {victim}: {done.output.strip()[:500]}")
@@ -67,7 +64,7 @@ class ContainerLogs(DockerInstance):
             helper = start_helper(
                 self._engine,
                 (*_AGENT, *pace),
-                instance=self.engine_name,
+                environment=self.engine_name,
                 name=f"gameday-flood-{uuid.uuid4().hex[:12]}",
                 labels={FLOOD_LABEL: component},
                 # what it says is read, whatever the engine's default is
@@ -96,33 +93,16 @@ class ContainerLogs(DockerInstance):
         return driver, driver in _CUTS or "max-size" in (config.get("Config") or {})
 
     def _await_flood(self, helper: str, what: str, deadline: Deadline) -> None:
-        said, ended = "", False
-
-        def has_said() -> bool:
-            nonlocal said, ended
-            try:
-                with self._engine.translated(what):
-                    said = bytes(self._engine.api.logs(helper, stdout=True, stderr=True)).decode(
-                        errors="replace"
-                    )
-                ended = not self._engine.inspect(helper)["State"]["Running"]
-            except NotThere:
-                ended = True
-            return BEGUN in said or ended
-
-        begun = wait_until(has_said, deadline, _POLL_S)
+        said, in_time = hear(self._engine, helper, lambda text: BEGUN in text, what, deadline)
         if BEGUN in said:
             return
         discard(self._engine, helper, Deadline.after(10.0))
-        if not begun:
+        if not in_time:
             raise OperationTimedOut(f"{what}: its writer had not begun within {deadline.timeout_s:g} s")
         raise TargetError(f"{what}: its writer ended before it began: {said.strip()[:500] or 'no word'}")
 
     def _end_floods(self, component: str, deadline: Deadline) -> bool:
-        found = helpers(self._engine, self.engine_name, **{FLOOD_LABEL: component})
-        for helper in found:
-            discard(self._engine, helper["Id"], deadline)
-        return bool(found)
+        return bool(end_helpers(self._engine, self.engine_name, deadline, **{FLOOD_LABEL: component}))
 
 
 def _beside(victim: Container) -> Mapping[str, Any]:

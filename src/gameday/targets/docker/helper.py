@@ -6,19 +6,22 @@ They carry a label by which they are found and never taken for a component, and 
 from __future__ import annotations
 
 import contextlib
+import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gameday.errors import OperationTimedOut, TargetError
 from gameday.targets.base import Execution
 from gameday.targets.bounded import Bounded
-from gameday.targets.docker.containers import HELPER_LABEL
+from gameday.targets.docker.containers import HELPER_LABEL, discard
 from gameday.targets.docker.engine import OUTPUT_LIMIT, Engine, NotThere
 from gameday.targets.docker.image import helper_image
-from gameday.targets.waiting import Deadline
+from gameday.targets.waiting import Deadline, wait_until
 
-INSTANCE_LABEL = "gameday.instance"
+ENVIRONMENT_LABEL = "gameday.environment"
+"""Carries the name on the engine of the environment that it helps with."""
+_POLL_S = 0.02
 
 
 def run_helper(
@@ -26,7 +29,7 @@ def run_helper(
     argv: Sequence[str],
     deadline: Deadline,
     *,
-    instance: str,
+    environment: str,
     check: bool = True,
     labels: Mapping[str, str] | None = None,
     **host: Any,
@@ -40,7 +43,7 @@ def run_helper(
     """
     begun = time.monotonic()
     with (
-        created(engine, argv, instance=instance, what="run", host=host, labels=labels) as helper,
+        created(engine, argv, environment=environment, what="run", host=host, labels=labels) as helper,
         engine.translated(f"run {argv[0]}"),
     ):
         engine.api.start(helper)
@@ -74,7 +77,7 @@ def start_helper(
     engine: Engine,
     argv: Sequence[str],
     *,
-    instance: str,
+    environment: str,
     name: str,
     labels: Mapping[str, str] | None = None,
     options: Mapping[str, Any] | None = None,
@@ -91,7 +94,7 @@ def start_helper(
             helper_image(engine),
             list(argv),
             name=name,
-            labels={HELPER_LABEL: "1", INSTANCE_LABEL: instance, **(labels or {})},
+            labels={HELPER_LABEL: "1", ENVIRONMENT_LABEL: environment, **(labels or {})},
             host_config=config,
             **(options or {}),
         )
@@ -104,7 +107,7 @@ def created(
     engine: Engine,
     argv: Sequence[str],
     *,
-    instance: str,
+    environment: str,
     what: str,
     host: Mapping[str, Any],
     labels: Mapping[str, str] | None = None,
@@ -114,7 +117,7 @@ def created(
         made = engine.api.create_container(
             helper_image(engine),
             list(argv),
-            labels={HELPER_LABEL: "1", INSTANCE_LABEL: instance, **(labels or {})},
+            labels={HELPER_LABEL: "1", ENVIRONMENT_LABEL: environment, **(labels or {})},
             host_config=engine.api.create_host_config(**host),
         )["Id"]
     try:
@@ -124,13 +127,66 @@ def created(
             engine.api.remove_container(made, v=True, force=True)
 
 
-def helpers(engine: Engine, instance: str, **labels: str) -> tuple[Mapping[str, Any], ...]:
-    """Helpers of this instance as the engine lists them, with these labels."""
+def helpers(engine: Engine, environment: str, **labels: str) -> tuple[Mapping[str, Any], ...]:
+    """Helpers of this environment as the engine lists them, with these labels."""
     wanted = [
         f"{HELPER_LABEL}=1",
-        f"{INSTANCE_LABEL}={instance}",
+        f"{ENVIRONMENT_LABEL}={environment}",
         *(f"{name}={text}" for name, text in labels.items()),
     ]
     with engine.translated("list helpers"):
         found = engine.api.containers(all=True, filters={"label": wanted})
     return tuple(found)
+
+
+def end_helpers(engine: Engine, environment: str, deadline: Deadline, **labels: str) -> tuple[str, ...]:
+    """Remove the helpers of this environment with these labels, whatever they do; their ids.
+
+    Raises:
+        OperationTimedOut, TargetError: one is still there at the deadline.
+    """
+    found = tuple(str(helper["Id"]) for helper in helpers(engine, environment, **labels))
+    for helper in found:
+        discard(engine, helper, deadline)
+    return found
+
+
+def hear(
+    engine: Engine,
+    helper: str,
+    until: Callable[[str], bool],
+    what: str,
+    deadline: Deadline,
+    poll_s: float = _POLL_S,
+) -> tuple[str, bool]:
+    """What a helper that goes on has said, as soon as `until` is true of it or the helper is gone; and whether one of
+    the two was so by the deadline."""
+    said = ""
+
+    def heard() -> bool:
+        nonlocal said
+        try:
+            with engine.translated(what):
+                log = engine.api.logs(helper, stdout=True, stderr=True)
+        except NotThere:
+            return True
+        said = bytes(log).decode(errors="replace")
+        return until(said)
+
+    in_time = wait_until(heard, deadline, poll_s)
+    return said, in_time
+
+
+def answer(done: Execution, what: str) -> Mapping[str, Any]:
+    """The JSON object in the last line of what a helper said.
+
+    Raises:
+        TargetError: there is none.
+    """
+    try:
+        found = json.loads(done.output.strip().splitlines()[-1])
+    except (ValueError, IndexError):
+        found = None
+    if not isinstance(found, dict):
+        raise TargetError(f"{what}: a helper's answer cannot be understood: {done.output.strip()[:500]!r}")
+    return found

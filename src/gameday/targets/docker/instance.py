@@ -200,3 +200,13 @@ class DockerInstance:
         with self._store.lock(component, deadline):
             self._engine.await_engine(deadline)
             yield deadline
+
+    def _stop_orderly(
+        self, component: str, container: str, what: str, deadline: Deadline, *, paused: bool
+    ) -> None:
+        """Stop one container, `what` to people, by SIGKILL after the component's `stop_within`."""
+        within_s = max(0, round(min(self._spec(component).stop_within, deadline.left_s() - 1)))
+        with self._engine.translated(f"stop {what}"):
+            if paused:  # the signal reaches a paused process only when it goes on
+                self._engine.api.unpause(container)
+            self._engine.api.stop(container, timeout=within_s)

@@ -31,14 +31,14 @@ class Kernel:
         return ", ".join(name for name in needed if self.tried.get(name) != "yes")
 
 
-def kernel_of(engine: Engine, instance: str, deadline: Deadline) -> Kernel:
+def kernel_of(engine: Engine, environment: str, deadline: Deadline) -> Kernel:
     """Tried once in a process: a kernel does not change while its engine runs."""
     with engine.translated("Docker engine"):
         where = str(engine.socket or engine.api.base_url)
     if where not in _known:
         argv = ("sh", "-c", SCRIPT, "gameday", "probe")
         done = run_helper(
-            engine, argv, deadline, instance=instance, network_mode="none", cap_add=["NET_ADMIN"]
+            engine, argv, deadline, environment=environment, network_mode="none", cap_add=["NET_ADMIN"]
         )
         lines = (line.partition(" ") for line in done.output.splitlines())
         _known[where] = Kernel({name: said for name, _, said in lines})

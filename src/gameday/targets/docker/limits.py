@@ -16,9 +16,8 @@ from typing import Any
 from gameday.errors import TargetError, UsageError
 from gameday.targets.base import Execution, Limits
 from gameday.targets.docker.containers import Container, names
-from gameday.targets.docker.helper import helpers, run_helper, start_helper
+from gameday.targets.docker.helper import answer, end_helpers, run_helper, start_helper
 from gameday.targets.docker.instance import DockerInstance
-from gameday.targets.docker.sidecar import discard
 from gameday.targets.waiting import Deadline
 
 LIMITS_LABEL = "gameday.limits"
@@ -47,7 +46,7 @@ class ContainerLimits(DockerInstance):
         done = self._limiter("read", {one.id: _ALL for one in running}, deadline)
         if done.exit_code != 0:
             raise UsageError(f"limit {component}: {done.output.strip()}")
-        return _answer(done)
+        return answer(done, f"limit {component}")
 
     def limit(self, component: str, limits: Limits, timeout_s: float, count: int | None = None) -> str:
         """In force when this returns, and again within moments when a container is started anew."""
@@ -65,7 +64,7 @@ class ContainerLimits(DockerInstance):
     def unlimit(self, component: str, before: Mapping[str, Any], timeout_s: float) -> str:
         """Containers that are gone or down need nothing: the engine gives them their own limits when they start."""
         with self._operation(component, timeout_s) as deadline:
-            self._forget_limits(component, deadline)
+            end_helpers(self._engine, self.engine_name, deadline, **{LIMITS_LABEL: component})
             done = self._limiter("write", before, deadline)
             if done.exit_code != 0:
                 raise TargetError(f"unlimit {component}: {done.output.strip()}")
@@ -80,29 +79,15 @@ class ContainerLimits(DockerInstance):
 
     def _limiter(self, command: str, what: Mapping[str, Any], deadline: Deadline) -> Execution:
         argv = (*_AGENT, command, json.dumps(what), "--within", f"{max(1.0, deadline.left_s() / 2):.1f}")
-        return run_helper(self._engine, argv, deadline, instance=self.engine_name, check=False, **_HOST)
+        return run_helper(self._engine, argv, deadline, environment=self.engine_name, check=False, **_HOST)
 
     def _keep(self, component: str, what: Mapping[str, Any]) -> None:
         argv = (*_AGENT, "keep", json.dumps(what), "--within", f"{_KEPT_S:g}")
         start_helper(
             self._engine,
             argv,
-            instance=self.engine_name,
+            environment=self.engine_name,
             name=f"gameday-limits-{uuid.uuid4().hex[:12]}",
             labels={LIMITS_LABEL: component},
             **_HOST,
         )
-
-    def _forget_limits(self, component: str, deadline: Deadline) -> None:
-        for helper in helpers(self._engine, self.engine_name, **{LIMITS_LABEL: component}):
-            discard(self._engine, helper["Id"], deadline)
-
-
-def _answer(done: Execution) -> Mapping[str, Any]:
-    try:
-        found = json.loads(done.output.strip().splitlines()[-1])
-    except (ValueError, IndexError) as error:
-        raise TargetError(f"a helper's answer cannot be understood: {done.output.strip()[:500]!r}") from error
-    if not isinstance(found, dict):
-        raise TargetError(f"a helper's answer cannot be understood: {done.output.strip()[:500]!r}")
-    return found

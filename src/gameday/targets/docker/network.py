@@ -10,7 +10,7 @@ from gameday.errors import GamedayError, TargetError, UsageError
 from gameday.fault_spec import DelayFault, NetworkFault, ThrottleFault
 from gameday.targets.docker import proxied, sidecar
 from gameday.targets.docker.connections import Connections
-from gameday.targets.docker.containers import Container, listed, matching
+from gameday.targets.docker.containers import Container, discard, listed, matching
 from gameday.targets.docker.engine import NotThere
 from gameday.targets.docker.kernel import kernel_of
 from gameday.targets.docker.partition import Reach, base_of, class_of, documents, pattern_of
@@ -198,7 +198,7 @@ class Networks(Connections):
 
     def _slowed_by(self, fault: NetworkFault, name: str) -> str:
         """What slows its path by rules already: a packet waits in one queue only."""
-        for helper in self._own(sidecar.find(self._engine, self.engine_name), listed(self._engine)):
+        for helper in sidecar.find(self._engine, self.engine_name):
             same_path = helper.component == fault.component and (
                 fault.client is None or helper.client in ("", fault.client)
             )
@@ -236,15 +236,15 @@ class Networks(Connections):
             mine = helper.component == component and client in (None, helper.client)
             return (mine and name in (None, helper.fault)) or (everything and helper.client == component)
 
-        present = self._own(sidecar.find(self._engine, self.engine_name), containers)
+        present = sidecar.find(self._engine, self.engine_name)
         helpers = [helper for helper in present if meant(helper)]
         suspects = self._suspects(topology, component, client, helpers)
         heal = partial(sidecar.heal, self._engine, self.engine_name)
         cleaned = at_once(
             self._engine, (partial(heal, node.container, patterns, present, deadline) for node in suspects)
         )
-        discard = partial(sidecar.discard, self._engine, deadline=deadline)
-        at_once(self._engine, (partial(discard, helper.id) for helper in helpers))
+        ended = (partial(discard, self._engine, helper.id, deadline) for helper in helpers)
+        at_once(self._engine, ended)
         healed = [
             f"{helper.client or 'everybody'} -> {helper.component}: {helper.fault}" for helper in helpers
         ]
@@ -257,18 +257,6 @@ class Networks(Connections):
             for node in topology.nodes[str(link.via)]:
                 healed += proxied.heal(self._engine, node.container, link, name, deadline)
         return healed
-
-    def _own(self, helpers: Sequence[Helper], containers: Sequence[Container]) -> list[Helper]:
-        """Those in namespaces of this environment's containers, or of none that is there: an instance of the same name
-        may be another project's."""
-        mine = {
-            one.id
-            for spec in self._specs.values()
-            for aside in (False, True)
-            for one in matching(containers, spec.docker, self.compose_project, aside=aside)
-        }
-        strangers = {one.id for one in containers} - mine
-        return [helper for helper in helpers if helper.victim not in strangers]
 
     def _suspects(
         self, topology: Topology, component: str, client: str | None, helpers: Sequence[Helper]

@@ -1,7 +1,7 @@
 """Which packets suffer, and how: iptables rules for one container's network namespace. Decides, and touches nothing.
 
-Every impairment has a chain of its own in a namespace. The chain's name says of which instance, path and fault it is,
-so that it can be found and removed exactly, also when the helper that made it is gone.
+Every impairment has a chain of its own in a namespace. The chain's name says of which environment, path and fault it
+is, so that it can be found and removed exactly, also when the helper that made it is gone.
 """
 
 from __future__ import annotations
@@ -44,20 +44,20 @@ class Reach:
     has_ipv6: bool = False
 
 
-def base_of(instance: str, component: str, client: str | None, name: str) -> str:
+def base_of(environment: str, component: str, client: str | None, name: str) -> str:
     """A chain's name but for its last letter, by which the helper knows whether the table was there before."""
-    return _chain(instance, component, client or "", name)
+    return _chain(environment, component, client or "", name)
 
 
-def pattern_of(instance: str, component: str | None, client: str | None, name: str | None) -> str:
+def pattern_of(environment: str, component: str | None, client: str | None, name: str | None) -> str:
     """Of the chains of these, for a shell's `case`; None: any."""
-    return _chain(instance, component, client, name) + "?"
+    return _chain(environment, component, client, name) + "?"
 
 
-def _chain(instance: str, component: str | None, client: str | None, name: str | None) -> str:
+def _chain(environment: str, component: str | None, client: str | None, name: str | None) -> str:
     parts = (("component", component), ("client", client), ("name", name))
     return PREFIX + "".join(
-        "?" * _PART if text is None else _short(f"{instance}/{kind}/{text}") for kind, text in parts
+        "?" * _PART if text is None else _short(f"{environment}/{kind}/{text}") for kind, text in parts
     )
 
 

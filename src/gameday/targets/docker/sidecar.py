@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 
 from gameday.errors import GamedayError, OperationTimedOut, TargetError
 from gameday.targets.base import Execution
-from gameday.targets.docker.containers import Container
+from gameday.targets.docker.containers import Container, discard
 from gameday.targets.docker.engine import Engine, NotThere
-from gameday.targets.docker.helper import helpers, run_helper, start_helper
+from gameday.targets.docker.helper import hear, helpers, run_helper, start_helper
 from gameday.targets.docker.sidecar_script import SCRIPT
-from gameday.targets.waiting import Deadline, wait_until
+from gameday.targets.waiting import Deadline
 
 NETWORK_LABEL = "gameday.network"
 COMPONENT_LABEL, CLIENT_LABEL = "gameday.network.component", "gameday.network.client"
@@ -61,14 +61,14 @@ class Helper:
         return cls(entry["Id"], entry["State"] == "running", *(labels.get(label, "") for label in named))
 
 
-def find(engine: Engine, instance: str) -> tuple[Helper, ...]:
-    """Helpers of this instance that impair a network now."""
-    return tuple(Helper.of(entry) for entry in helpers(engine, instance, **{NETWORK_LABEL: "1"}))
+def find(engine: Engine, environment: str) -> tuple[Helper, ...]:
+    """Helpers of this environment that impair a network now."""
+    return tuple(Helper.of(entry) for entry in helpers(engine, environment, **{NETWORK_LABEL: "1"}))
 
 
 def put(
     engine: Engine,
-    instance: str,
+    environment: str,
     one: Impairment,
     labels: Mapping[str, str],
     ttl_s: float,
@@ -92,7 +92,7 @@ def put(
         helper = start_helper(
             engine,
             ["sh", "-c", SCRIPT, "gameday", "put", one.base, f"{ttl_s:.3f}"],
-            instance=instance,
+            environment=environment,
             name=name,
             labels={NETWORK_LABEL: "1", VICTIM_LABEL: one.victim.id, **labels},
             options={"environment": variables},
@@ -111,23 +111,20 @@ def put(
 
 
 def _await_in_force(engine: Engine, helper: str, what: str, deadline: Deadline) -> None:
-    said = ""
-
-    def has_said() -> bool:
-        nonlocal said
-        with engine.translated(what):
-            said = bytes(engine.api.logs(helper, stdout=True, stderr=True)).decode(errors="replace")
-        return _IN_FORCE in said or _FAILED in said
-
-    if not wait_until(has_said, deadline, _POLL_S):
+    said, in_time = hear(
+        engine, helper, lambda text: _IN_FORCE in text or _FAILED in text, what, deadline, _POLL_S
+    )
+    if not in_time:
         raise OperationTimedOut(f"{what}: its rules were not in force within {deadline.timeout_s:g} s")
     if _FAILED in said:
         raise TargetError(f"{what}: {said.partition(_FAILED)[2].strip()[:1000]}")
+    if _IN_FORCE not in said:
+        raise TargetError(f"{what}: its helper ended before its rules were in force: {said.strip()[:1000]}")
 
 
 def heal(
     engine: Engine,
-    instance: str,
+    environment: str,
     victim: Container,
     patterns: Sequence[str],
     present: Sequence[Helper],
@@ -152,7 +149,7 @@ def heal(
             engine,
             argv,
             deadline,
-            instance=instance,
+            environment=environment,
             network_mode=f"container:{victim.id}",
             cap_add=["NET_ADMIN"],
         )
@@ -181,23 +178,6 @@ def _running(engine: Engine, container: str) -> bool:
         return bool(engine.inspect(container)["State"]["Running"])
     except NotThere:
         return False
-
-
-def discard(engine: Engine, helper: str, deadline: Deadline) -> None:
-    """Remove a helper at once, whatever it does, and wait until its name is free."""
-
-    def gone() -> bool:
-        try:
-            with engine.translated(f"remove helper {helper[:32]}"):
-                engine.api.remove_container(helper, force=True)
-        except NotThere:
-            return True
-        except TargetError:  # it is being removed already
-            return False
-        return False
-
-    if not wait_until(gone, deadline, _POLL_S):
-        raise OperationTimedOut(f"helper {helper[:32]} was not removed within {deadline.timeout_s:g} s")
 
 
 def at_once(engine: Engine, calls: Iterable[Callable[[], ResultT]]) -> list[ResultT]:

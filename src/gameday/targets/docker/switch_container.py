@@ -5,9 +5,7 @@ It is the lock of the environment too: its name is the environment's, and an eng
 
 from __future__ import annotations
 
-import hashlib
 import http.client
-import json
 import os
 import re
 import socket
@@ -72,14 +70,9 @@ class Held:
         )
 
 
-def name_of(compose_project: str | None, instance: str, selectors: Iterable[Any]) -> str:
-    """The same for every project that drills these containers; without a compose project, selectors tell them apart."""
-    if compose_project is not None:
-        key = compose_project
-    else:
-        said = json.dumps([str(one) for one in selectors], sort_keys=True)
-        key = f"{instance}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
-    return f"gameday-deadman-{_NOT_IN_A_NAME.sub('-', key)}"
+def name_of(environment: str) -> str:
+    """By the environment's name on the engine."""
+    return f"gameday-deadman-{_NOT_IN_A_NAME.sub('-', environment)}"
 
 
 def options(control: str, read_only: Iterable[Path], writable: Iterable[Path]) -> dict[str, Any]:

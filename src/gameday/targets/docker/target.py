@@ -130,12 +130,8 @@ class DockerTarget(
             running = [container for container in self._found(component) if container.running][:count]
             if not running:
                 return f"{component} was down already"
-            within_s = max(0, round(min(self._spec(component).stop_within, deadline.left_s() - 1)))
             for container in running:
-                with self._engine.translated(f"stop {container}"):
-                    if container.paused:  # the signal reaches a paused process only when it goes on
-                        self._engine.api.unpause(container.id)
-                    self._engine.api.stop(container.id, timeout=within_s)
+                self._stop_orderly(component, container.id, str(container), deadline, paused=container.paused)
             return f"stopped {names(running)} in {time.monotonic() - begun:.2f} s"
 
     def kill(self, component: str, signal: str, timeout_s: float, count: int | None = None) -> str:

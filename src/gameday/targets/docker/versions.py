@@ -14,11 +14,11 @@ from typing import Any
 
 from gameday.docker_spec import ContainerVersion
 from gameday.errors import OperationTimedOut, TargetError, UsageError
-from gameday.targets.docker.containers import ASIDE, Container, listed, make, matching, recipe
+from gameday.targets.docker.containers import ASIDE, Container, discard, listed, make, matching, recipe
 from gameday.targets.docker.engine import EngineAway, NotThere
 from gameday.targets.docker.instance import DockerInstance
 from gameday.targets.docker.state import Remembered
-from gameday.targets.waiting import Deadline, wait_until
+from gameday.targets.waiting import Deadline
 
 VERSION_LABEL = "gameday.version"
 """Carried by containers of other versions than the environment's own."""
@@ -226,11 +226,7 @@ class ContainerVersions(DockerInstance):
         state = self._engine.inspect(own)["State"]
         if not state["Running"]:
             return
-        within_s = max(0, round(min(self._spec(component).stop_within, deadline.left_s() - 1)))
-        with self._engine.translated(f"stop {own[:12]}"):
-            if state["Paused"]:
-                self._engine.api.unpause(own)
-            self._engine.api.stop(own, timeout=within_s)
+        self._stop_orderly(component, own, own[:12], deadline, paused=bool(state["Paused"]))
 
     def _launch_version(self, place: Place, recipes: Mapping[str, Mapping[str, Any]]) -> str:
         """Start what has the name. A version that the engine cannot start is as bad as one that ends at once."""
@@ -254,21 +250,7 @@ class ContainerVersions(DockerInstance):
         """Remove a container of another version, and the unnamed volumes that only it has."""
         if one is None:
             return
-        problem: TargetError | None = None
-
-        def gone() -> bool:
-            nonlocal problem
-            try:
-                with self._engine.translated(f"remove {one}"):
-                    self._engine.api.remove_container(one.id, v=True, force=True)
-            except NotThere:
-                return True
-            except TargetError as error:  # it is being removed, or restarted just now
-                problem = error
-            return False
-
-        if not wait_until(gone, deadline, _POLL_S):
-            raise problem or OperationTimedOut(f"{one} was not removed within {deadline.timeout_s:g} s")
+        discard(self._engine, one.id, deadline, volumes=True)
 
     def _image_config(self, image: str) -> Mapping[str, Any]:
         try:
