@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fnmatch
 import os
 import re
-import stat
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from gameday.agents.disk_files import CORE, reclaim_below
 from gameday.errors import OperationTimedOut, TargetError
 from gameday.targets.waiting import Deadline, wait_until
 
-CORE = "core.gameday"
-"""What fills a disk: named like a core dump, since that is what fills disks."""
 _BLOCK = b"\0" * (1 << 20)
 _COMMAND_TIMEOUT_S = 10.0
 _UNMOUNT_TIMEOUT_S = 5.0
@@ -89,25 +86,8 @@ def fill(component_folder: Path, size: int, deadline: Deadline) -> int:
 
 
 def reclaim(component_folder: Path, patterns: Sequence[str]) -> tuple[list[str], int]:
-    """Delete the regular files whose names match; their paths and their size in all.
-
-    Each is deleted by its name in a folder that is held open, so that no symlink put there meanwhile leads
-    outside.
-    """
-    top = folder_of(component_folder)
-    deleted: list[str] = []
-    freed = 0
-    for where, _, names, folder in os.fwalk(top, follow_symlinks=False):
-        for name in sorted(names):
-            if not any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
-                continue
-            with contextlib.suppress(FileNotFoundError):
-                found = os.lstat(name, dir_fd=folder)
-                if stat.S_ISREG(found.st_mode):
-                    os.unlink(name, dir_fd=folder)
-                    deleted.append(str(Path(where, name).relative_to(top)))
-                    freed += found.st_size
-    return deleted, freed
+    """Delete the regular files whose names match; their paths and their size in all."""
+    return reclaim_below(folder_of(component_folder), patterns)
 
 
 # --- mounting ---------------------------------------------------------------------------------------------

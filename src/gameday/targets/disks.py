@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gameday.agents.disk_files import CORE
 from gameday.component_spec import CommandComponent, Disk
 from gameday.errors import TargetError, UsageError
 from gameday.targets import disk
@@ -27,17 +28,17 @@ class BoundedDisks(Instance):
             _there(found)
             written = disk.fill(found.place.folder, spec.size, deadline)
             what = disk.describe(found.place.folder, spec.size)
-            return f"filled the disk of {component} with {written} bytes in {disk.CORE}: {what}"
+            return f"filled the disk of {component} with {written} bytes in {CORE}: {what}"
 
     def unfill(self, component: str, timeout_s: float) -> str:
         """Delete what filled it."""
         _disk_of(self._component(component))
         with self._operation(component, timeout_s) as (found, _):
-            core = disk.folder_of(found.place.folder) / disk.CORE
+            core = disk.folder_of(found.place.folder) / CORE
             if not core.exists():
-                return f"no {disk.CORE} on the disk of {component}"
+                return f"no {CORE} on the disk of {component}"
             core.unlink()
-            return f"deleted {disk.CORE} on the disk of {component}"
+            return f"deleted {CORE} on the disk of {component}"
 
     def reclaim(self, component: str, timeout_s: float) -> str:
         """Delete what the environment calls disposable."""

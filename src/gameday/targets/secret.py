@@ -7,12 +7,11 @@ variables.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from collections.abc import Iterable, Mapping
 
 from gameday.errors import TargetError
-from gameday.targets.state import StateFile
+from gameday.targets.state import StateFile, write_private
 from gameday.targets.waiting import Deadline
 
 REDACTED = "[redacted]"
@@ -33,7 +32,7 @@ class SecretFile:
             known = self._read()
             if name not in known:
                 known = {**known, name: secrets.token_urlsafe(_BYTES)}
-                self._write(known)
+                write_private(self.path, known)
             return known[name]
 
     def redact(self, text: str) -> str:
@@ -50,17 +49,6 @@ class SecretFile:
             raise TargetError(
                 f"{self.path} cannot be understood; `gameday env down` removes the instance"
             ) from error
-
-    def _write(self, known: Mapping[str, str]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(f".secrets.json.{os.getpid()}.tmp")
-        temporary.unlink(missing_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(dict(known), file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.path)
 
 
 def remove(text: str, hidden: Iterable[str]) -> str:

@@ -57,6 +57,19 @@ class State:
         return replace(self, components=MappingProxyType({**self.components, name: record}))
 
 
+def write_private(path: Path, value: object) -> None:
+    """As JSON that only this user can read, whole or not at all, and on disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(value, file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
 class StateFile:
     """`state.json` in an instance's folder, and the instance's locks beside that folder."""
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from gameday.errors import TargetError
-from gameday.targets.state import StateFile
+from gameday.targets.state import StateFile, write_private
 from gameday.targets.waiting import Deadline
 
 FORMAT = 1
@@ -93,7 +92,7 @@ class DockerStateFile:
             before = self.read()
             after = change(before)
             if after != before or not self.path.exists():
-                self._write(after)
+                write_private(self.path, {"format": FORMAT, **asdict(after)})
             return after
 
     def change_component(self, name: str, change: Callable[[Remembered], Remembered]) -> Remembered:
@@ -104,14 +103,3 @@ class DockerStateFile:
 
     def forget(self) -> None:
         self.path.unlink(missing_ok=True)
-
-    def _write(self, state: DockerState) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(f".docker.json.{os.getpid()}.tmp")
-        temporary.unlink(missing_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump({"format": FORMAT, **asdict(state)}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.path)
