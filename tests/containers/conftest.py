@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from containers.tavern import Tavern
 from containers.worlds import World, world
 from gameday.errors import TargetError
 from gameday.targets.docker.engine import Engine
@@ -26,3 +27,18 @@ def small(engine: Engine, tmp_path: Path) -> Iterator[World]:
     """An empty world on the engine: a test runs the containers that it wants in it."""
     with world(tmp_path) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def standing(engine: Engine) -> Iterator[Tavern]:
+    """One tavern that is up, for all tests of a module."""
+    del engine
+    with Tavern.standing() as tavern:
+        yield tavern
+
+
+@pytest.fixture
+def tavern(standing: Tavern) -> Tavern:
+    """With all its files as they should be."""
+    standing.write_all()
+    return standing

@@ -8,40 +8,19 @@ from __future__ import annotations
 import random
 import subprocess
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from containers.seen import rules_of
 from containers.tavern import Tavern
-from gameday.targets.docker.engine import Engine
+from process import crashes
+from process.crashes import BEFORE_THE_UNDO_IS_RECORDED, kill_after
 from process.inn import kill, until
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(180)]
 
-BEFORE_THE_UNDO_IS_RECORDED = ("drill.started", "phase.started", "preflight.checked")
-AFTER = (
-    "undo.recorded",
-    "deadman.armed",
-    "fault.injecting",
-    "fault.injected",
-    "fault.effective",
-    "alert.pending",
-    "alert.firing",
-    "detect.ended",
-    "runbook.started",
-    "step.started",
-    "step.ended",
-    "runbook.ended",
-    "service.recovered",
-    "alert.resolved",
-    "resolve.ended",
-    "undo.started",
-    "undo.ended",
-    "leftovers.checked",
-    "drill.ended",
-)
+AFTER = tuple(kind for kind in crashes.AFTER if kind != "canary.accounted")  # a tavern has no canary
 SWITCH_WITHIN_S = 60
 
 
@@ -53,35 +32,12 @@ def grouped(kinds: tuple[str, ...]) -> list[Any]:
     ]
 
 
-@pytest.fixture(scope="module")
-def standing(engine: Engine) -> Iterator[Tavern]:
-    del engine
-    with Tavern.standing() as tavern:
-        yield tavern
-
-
-@pytest.fixture
-def tavern(standing: Tavern) -> Tavern:
-    standing.write_all()
-    return standing
-
-
 def everything(tavern: Tavern) -> dict[str, Any]:
     """What a drill must leave as it was: containers, what is on their network, rules in their namespaces."""
     network = tavern.world.client.networks.get(tavern.world.network.id)
     attached = {one["Name"]: one["IPv4Address"] for one in network.attrs["Containers"].values()}
     pids = [tavern.inspect(name)["State"]["Pid"] for name in ("cellar", "bar")]
     return {**tavern.seen(), "network": attached, "rules": [rules_of(pid) for pid in pids]}
-
-
-def kill_after(tavern: Tavern, kind: str) -> None:
-    known = tavern.folders()
-    runner = tavern.start_drill()
-    folder = tavern.wait_for(kind, runner, known)
-    kill(runner)
-    assert runner.stdout is not None
-    runner.stdout.close()
-    assert folder is not None, f"the drill ended without {kind}"
 
 
 def is_over(tavern: Tavern, *, unstarted: bool = False) -> bool:

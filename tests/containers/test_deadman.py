@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from containers.worlds import World
 from gameday.errors import LockHeld, UndoError
 from gameday.project import Project
 from gameday.targets.docker.deadman import ContainerSwitch
-from gameday.targets.docker.engine import Engine
 from gameday.targets.docker.switch_container import LABEL
 from gameday.targets.docker.target import DockerTarget
 from process.inn import GAMEDAY, environ_for, kill, until
@@ -46,19 +45,6 @@ if sys.argv[3] == "started":
 print("held", flush=True)
 time.sleep(60)
 """
-
-
-@pytest.fixture(scope="module")
-def standing(engine: Engine) -> Iterator[Tavern]:
-    del engine
-    with Tavern.standing() as tavern:
-        yield tavern
-
-
-@pytest.fixture
-def tavern(standing: Tavern) -> Tavern:
-    standing.write_all()
-    return standing
 
 
 # --- taking and letting go --------------------------------------------------------------------------------------------

@@ -29,21 +29,11 @@ def tavern(standing: WatchedTavern) -> Iterator[WatchedTavern]:
     standing.write_all()
     for name in ("cellar", "bar", "prometheus", "alertmanager"):
         standing.world.client.containers.get(standing.name(name)).start()
-    until(lambda: quiet(standing), 60, "no alert is active")
+    until(standing.is_quiet, 60, "no alert is active")
     recovered = standing.gameday("recover")  # a drill whose bystander was gone counts as not put back
     assert recovered.code == 0, recovered.stdout + recovered.stderr
     yield standing
     assert not standing.helpers()
-
-
-def quiet(tavern: WatchedTavern) -> bool:
-    try:
-        groups = tavern.get("prometheus", "/api/v1/rules?type=alert")["data"]["groups"]
-        rules = [rule for group in groups for rule in group["rules"]]
-        calm = bool(rules) and all(rule["health"] == "ok" and rule["state"] == "inactive" for rule in rules)
-        return calm and not tavern.get("alertmanager", "/api/v2/alerts")
-    except OSError:
-        return False
 
 
 def ended(runner: subprocess.Popen[str]) -> str:

@@ -63,6 +63,13 @@ def kernel(engine: Engine) -> Kernel:
 
 
 @pytest.fixture
+def throttling(kernel: Kernel) -> None:
+    """A kernel that can make a path narrow."""
+    if kernel.lacks(throttle()):
+        pytest.skip(f"this kernel has no {kernel.lacks(throttle())}")
+
+
+@pytest.fixture
 def target(three: World) -> Iterator[DockerTarget]:
     target = three.target()
     yield target
@@ -81,11 +88,10 @@ def seconds(
 
 
 @pytest.mark.parametrize("client", ["api", None])
+@pytest.mark.usefixtures("throttling")
 def test_a_narrow_path_is_narrow_in_both_directions_and_wide_afterwards(
-    engine: Engine, three: World, target: DockerTarget, kernel: Kernel, client: str | None
+    engine: Engine, three: World, target: DockerTarget, client: str | None
 ) -> None:
-    if kernel.lacks(throttle()):
-        pytest.skip(f"this kernel has no {kernel.lacks(throttle())}")
     ends = [f"container:{three.prefix}-{name}-1" for name in ("api", "database", "other")]
     before = [saved(engine, end) for end in ends]
     assert "api -> database" in target.paths("database", client, throttle(client))
@@ -103,11 +109,8 @@ def test_a_narrow_path_is_narrow_in_both_directions_and_wide_afterwards(
     assert helpers_of(engine, three) == []
 
 
-def test_a_narrow_path_becomes_wide_by_itself(
-    engine: Engine, three: World, target: DockerTarget, kernel: Kernel
-) -> None:
-    if kernel.lacks(throttle()):
-        pytest.skip(f"this kernel has no {kernel.lacks(throttle())}")
+@pytest.mark.usefixtures("throttling")
+def test_a_narrow_path_becomes_wide_by_itself(engine: Engine, three: World, target: DockerTarget) -> None:
     ends = [f"container:{three.prefix}-{name}-1" for name in ("api", "database")]
     before = [saved(engine, end) for end in ends]
     target.impair(throttle(), "gameday-throttle", 2, 15)
@@ -117,9 +120,8 @@ def test_a_narrow_path_becomes_wide_by_itself(
     assert [saved(engine, end) for end in ends] == before
 
 
-def test_a_path_is_slowed_by_one_fault_at_a_time(three: World, target: DockerTarget, kernel: Kernel) -> None:
-    if kernel.lacks(throttle()):
-        pytest.skip(f"this kernel has no {kernel.lacks(throttle())}")
+@pytest.mark.usefixtures("throttling")
+def test_a_path_is_slowed_by_one_fault_at_a_time(three: World, target: DockerTarget) -> None:
     target.impair(throttle(), "gameday-throttle", 60, 15)
     target.impair(throttle(), "gameday-throttle", 60, 15)  # the same again is no other
     with pytest.raises(TargetError, match="slowed already"):
@@ -128,11 +130,10 @@ def test_a_path_is_slowed_by_one_fault_at_a_time(three: World, target: DockerTar
         target.impair(throttle(client=None), "gameday-throttle", 60, 15)
 
 
+@pytest.mark.usefixtures("throttling")
 def test_a_queue_discipline_of_somebody_else_is_left_alone(
-    engine: Engine, three: World, target: DockerTarget, kernel: Kernel
+    engine: Engine, three: World, target: DockerTarget
 ) -> None:
-    if kernel.lacks(throttle()):
-        pytest.skip(f"this kernel has no {kernel.lacks(throttle())}")
     database = three.client.containers.get(f"{three.prefix}-database-1")
     own = "tc qdisc add dev eth0 root tbf rate 1gbit burst 1mb latency 50ms"
     three.client.containers.run(
@@ -242,12 +243,11 @@ def test_a_delay_by_the_fault_proxy_of_the_link(
     assert "nothing to heal" in target.heal("database", "api", name, 15)
 
 
+@pytest.mark.usefixtures("throttling")
 def test_a_delay_and_a_throttle_on_one_link(
     engine: Engine, three: World, linked: DockerTarget, kernel: Kernel
 ) -> None:
     """One of the two by the proxy where the kernel can have both: each acts, and each ends alone."""
-    if kernel.lacks(throttle()):
-        pytest.skip(f"this kernel has no {kernel.lacks(throttle())}")
     ends = [f"container:{three.prefix}-{name}-1" for name in ("api", "database", "network")]
     before = [saved(engine, end) for end in ends]
 
@@ -267,11 +267,10 @@ def test_a_delay_and_a_throttle_on_one_link(
     assert [saved(engine, end) for end in ends] == before
 
 
+@pytest.mark.usefixtures("throttling")
 def test_a_path_that_is_slowed_already_is_slowed_once_more_by_the_proxy_of_the_link(
-    engine: Engine, three: World, linked: DockerTarget, kernel: Kernel
+    engine: Engine, three: World, linked: DockerTarget
 ) -> None:
-    if kernel.lacks(throttle()):
-        pytest.skip(f"this kernel has no {kernel.lacks(throttle())}")
     half = throttle().model_copy(update={"bytes_per_s": RATE // 2})
     assert "by rules" in linked.impair(throttle(), "gameday-throttle", 60, 15)
     assert f"by {three.prefix}-network-1 for api" in linked.impair(half, "another", 60, 15)
@@ -283,11 +282,10 @@ def test_a_path_that_is_slowed_already_is_slowed_once_more_by_the_proxy_of_the_l
     assert helpers_of(engine, three) == []
 
 
+@pytest.mark.usefixtures("throttling")
 def test_what_killed_helpers_of_a_narrow_path_left_is_healed(
-    engine: Engine, three: World, target: DockerTarget, kernel: Kernel
+    engine: Engine, three: World, target: DockerTarget
 ) -> None:
-    if kernel.lacks(throttle()):
-        pytest.skip(f"this kernel has no {kernel.lacks(throttle())}")
     ends = [f"container:{three.prefix}-{name}-1" for name in ("api", "database")]
     before = [saved(engine, end) for end in ends]
     target.impair(throttle(), "gameday-throttle", 60, 15)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import urllib.request
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from containers.tavern import ENVIRONMENT, RULES, Tavern
 from containers.worlds import World
+from detectors.real_stack import is_quiet, silence
 from gameday.targets.ports import find_free_ports
 from process.inn import until
 
@@ -80,27 +79,16 @@ class WatchedTavern(Tavern):
             "rules.yaml", RULES.replace("failed_drinks_total[2s]", 'failed_drinks_total{job="bar"}[2s]')
         )
 
-    def get(self, name: str, path: str) -> Any:
-        with urllib.request.urlopen(self.urls[name] + path, timeout=2) as answer:
-            return json.load(answer)
+    def is_quiet(self) -> bool:
+        """No alert is active, nor was one told and not yet taken back."""
+        try:
+            return is_quiet(self.urls["prometheus"], self.urls["alertmanager"])
+        except OSError:
+            return False
 
     def silence(self, alert: str) -> str:
         """For an hour; the silence's id."""
-        now = datetime.now(UTC)
-        silence = {
-            "matchers": [{"name": "alertname", "value": alert, "isRegex": False, "isEqual": True}],
-            "startsAt": now.isoformat(),
-            "endsAt": (now + timedelta(hours=1)).isoformat(),
-            "createdBy": "anna",
-            "comment": "maintenance",
-        }
-        request = urllib.request.Request(
-            self.urls["alertmanager"] + "/api/v2/silences",
-            json.dumps(silence).encode(),
-            {"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            return str(json.load(answer)["silenceID"])
+        return silence(self.urls["alertmanager"], alert)
 
     def expire(self, silence: str) -> None:
         url = f"{self.urls['alertmanager']}/api/v2/silence/{silence}"

@@ -14,11 +14,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from detectors.metrics_server import MetricsServer
 
 PROMETHEUS = shutil.which("prometheus")
 ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 SCRAPE_S, EVALUATION_S, FOR_S, WAIT_S = 0.5, 1.0, 2.0, 0.3
+NEEDS_SERVERS = pytest.mark.skipif(
+    PROMETHEUS is None or ALERTMANAGER is None,
+    reason="no Prometheus and Alertmanager on PATH (Debian: prometheus, prometheus-alertmanager)",
+)
 QUIET = "busy 0\nkept 0\nleft 0\nright 0\n"
 
 _CONFIG = """
@@ -113,39 +119,18 @@ class RealStack:
         self.app.page = QUIET
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
-            groups = self.get(f"{self.url}/api/v1/rules?type=alert")["data"]["groups"]
-            rules = [rule for group in groups for rule in group["rules"]]
-            quiet = all(rule["health"] == "ok" and rule["state"] == "inactive" for rule in rules)
-            if rules and quiet and not self.get(f"{self.alertmanager_url}/api/v2/alerts"):
+            if is_quiet(self.url, self.alertmanager_url):
                 return
             time.sleep(0.2)
         raise AssertionError("the stack did not become quiet within 30 s")
 
     def silence(self, alert: str) -> str:
         """Silence it for an hour; the silence's id."""
-        now = datetime.now(UTC)
-        silence = {
-            "matchers": [{"name": "alertname", "value": alert, "isRegex": False, "isEqual": True}],
-            "startsAt": now.isoformat(),
-            "endsAt": (now + timedelta(hours=1)).isoformat(),
-            "createdBy": "anna",
-            "comment": "maintenance",
-        }
-        request = urllib.request.Request(
-            f"{self.alertmanager_url}/api/v2/silences",
-            json.dumps(silence).encode(),
-            {"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            return str(json.load(answer)["silenceID"])
+        return silence(self.alertmanager_url, alert)
 
     def expire(self, silence: str) -> None:
         request = urllib.request.Request(f"{self.alertmanager_url}/api/v2/silence/{silence}", method="DELETE")
         urllib.request.urlopen(request, timeout=5).close()
-
-    def get(self, url: str) -> Any:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return json.load(answer)
 
     def _start(self, name: str, command: list[str], more: list[str]) -> None:
         log = (self.folder / f"{name}.log").open("ab")
@@ -165,3 +150,34 @@ class RealStack:
                 time.sleep(0.05)
             else:
                 return
+
+
+def ask(url: str) -> Any:
+    """The JSON that a server answers."""
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        return json.load(answer)
+
+
+def is_quiet(prometheus: str, alertmanager: str) -> bool:
+    """Every rule was evaluated and none is active, and Alertmanager has none."""
+    groups = ask(f"{prometheus}/api/v1/rules?type=alert")["data"]["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    quiet = all(rule["health"] == "ok" and rule["state"] == "inactive" for rule in rules)
+    return bool(rules) and quiet and not ask(f"{alertmanager}/api/v2/alerts")
+
+
+def silence(alertmanager: str, alert: str) -> str:
+    """Silence an alert for an hour; the silence's id."""
+    now = datetime.now(UTC)
+    wanted = {
+        "matchers": [{"name": "alertname", "value": alert, "isRegex": False, "isEqual": True}],
+        "startsAt": now.isoformat(),
+        "endsAt": (now + timedelta(hours=1)).isoformat(),
+        "createdBy": "anna",
+        "comment": "maintenance",
+    }
+    request = urllib.request.Request(
+        f"{alertmanager}/api/v2/silences", json.dumps(wanted).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        return str(json.load(answer)["silenceID"])

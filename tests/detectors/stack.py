@@ -10,6 +10,7 @@ from typing import Any
 from gameday.detector_settings import PrometheusDetector as Settings
 from gameday.detectors import open_detector
 from gameday.detectors.base import Alert, AlertState, Detector, Health, Notice, NoticeKind, Transition
+from gameday.environment import DetectorSettings
 from gameday.targets.base import Address
 
 INACTIVE, PENDING, FIRING, UNKNOWN = (
@@ -44,8 +45,13 @@ def opened(root: Path, url: str, recorder: Recorder | None = None, **settings: A
     """The detector that an environment with these settings gets."""
     kept = recorder or Recorder()
     parsed = Settings.model_validate({"kind": "prometheus", "url": url, "every": "50ms", **settings})
+    return opened_by(parsed, root, kept)
+
+
+def opened_by(settings: DetectorSettings, root: Path, kept: Recorder) -> Detector:
+    """A detector with these settings, all that it tells kept."""
     return open_detector(
-        parsed,
+        settings,
         lambda _: Address("127.0.0.1", 1, "http://127.0.0.1:1"),
         root,
         speed=1.0,

@@ -14,15 +14,13 @@ import pytest
 from pydantic import TypeAdapter
 
 from detectors.api_server import rfc
-from detectors.stack import FIRING, INACTIVE, UNKNOWN, Recorder, run, summary, until
+from detectors.stack import FIRING, INACTIVE, UNKNOWN, Recorder, opened_by, run, summary, until
 from detectors.test_alertmanager import SILENCE, FakeAlertmanager
 from gameday.clock import Instant
-from gameday.detectors import open_detector
 from gameday.detectors.base import Detector, NoticeKind
 from gameday.detectors.foreign_rules import load_foreign_rules
 from gameday.environment import DetectorSettings
 from gameday.errors import DetectorError, InvalidFile, UsageError
-from gameday.targets.base import Address
 
 RULES = """
 groups:
@@ -39,15 +37,7 @@ groups:
 def made(root: Path, recorder: Recorder, text: str = RULES, **settings: Any) -> Detector:
     (root / "rules.yml").write_text(text)
     parsed = TypeAdapter(DetectorSettings).validate_python({"rules": "rules.yml", **settings})
-    return open_detector(
-        parsed,
-        lambda _: Address("127.0.0.1", 1, "http://127.0.0.1:1"),
-        root,
-        speed=1.0,
-        on_transition=recorder.transitions.append,
-        on_health=recorder.health.append,
-        on_notice=recorder.notices.append,
-    )
+    return opened_by(parsed, root, recorder)
 
 
 def send(server: FakeAlertmanager, name: str, *, age_s: float = 0.0, ends_in_s: float = 240.0) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from detectors.real_stack import ALERTMANAGER, PROMETHEUS, QUIET, RealStack
+from detectors.real_stack import NEEDS_SERVERS, QUIET, RealStack
 from detectors.stack import FIRING, INACTIVE, Recorder, run, summary, until
 from detectors.test_alone import made
 from gameday.detectors.base import NoticeKind
@@ -15,10 +15,7 @@ from gameday.detectors.base import NoticeKind
 pytestmark = [
     pytest.mark.process,
     pytest.mark.xdist_group("prometheus"),
-    pytest.mark.skipif(
-        PROMETHEUS is None or ALERTMANAGER is None,
-        reason="no Prometheus and Alertmanager on PATH (Debian: prometheus, prometheus-alertmanager)",
-    ),
+    NEEDS_SERVERS,
 ]
 
 

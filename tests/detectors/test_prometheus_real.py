@@ -16,10 +16,9 @@ from typing import Any, Self
 import pytest
 
 from detectors.real_stack import (
-    ALERTMANAGER,
     EVALUATION_S,
     FOR_S,
-    PROMETHEUS,
+    NEEDS_SERVERS,
     QUIET,
     SCRAPE_S,
     WAIT_S,
@@ -32,10 +31,7 @@ from gameday.detectors.base import Detector, NoticeKind
 pytestmark = [
     pytest.mark.process,
     pytest.mark.xdist_group("prometheus"),
-    pytest.mark.skipif(
-        PROMETHEUS is None or ALERTMANAGER is None,
-        reason="no Prometheus and Alertmanager on PATH (Debian: prometheus, prometheus-alertmanager)",
-    ),
+    NEEDS_SERVERS,
 ]
 # the accuracy that was promised: one look, and what a busy machine adds to either side
 POLL_S, SLACK_S = 0.2, 0.06

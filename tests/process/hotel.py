@@ -87,6 +87,16 @@ class Hotel(Inn):
             done = self.drill(*more, scenario=scenario)
         return done
 
+    def assert_passed(self, done: Finished, step: str) -> None:
+        """The latest drill passed in all respects, and this step of its runbook restored the service."""
+        assert done.code == 0, done.stdout + done.stderr
+        verdict = self.verdict()
+        assert verdict["verdict"] == "PASS"
+        assert set(self.checks().values()) == {"met"}
+        assert verdict["unexpected_alerts"] == []
+        (restored,) = [check["detail"] for check in verdict["checks"] if check["name"] == "restored_by"]
+        assert restored == f"by runbook, step '{step}'"
+
     def let_the_runbook_do_nothing(self, scenario: str) -> None:
         """Its steps look where they acted; their checks stay and find out."""
         path = self.root / "runbooks" / f"{self._scenario(scenario)['respond']['runbook']}.md"

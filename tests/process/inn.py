@@ -224,6 +224,19 @@ class Inn:
             time.sleep(0.001)
         raise AssertionError(f"no {kind} within {TIMEOUT_S} s")
 
+    def chaos_run(self, experiment: Path) -> subprocess.CompletedProcess[str]:
+        """A plain `chaos run` of a compiled experiment, in this project."""
+        chaos = Path(sys.executable).parent / "chaos"
+        return subprocess.run(
+            [str(chaos), "run", "--journal-path", str(self.root / "journal.json"), str(experiment)],
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+            cwd=self.root,
+            env={**self.environ, "GAMEDAY_ENVIRONMENT": self.environment},
+        )
+
     def left_behind(self) -> list[str]:
         """All that a drill must not leave, seen from outside; empty when everything is put back."""
         found = [f"process {line}" for line in self.drill_processes()]

@@ -12,44 +12,12 @@ import time
 
 import pytest
 
+from process.crashes import AFTER, BEFORE_THE_UNDO_IS_RECORDED, kill_after
 from process.inn import GAMEDAY, RULES, SCENARIO, Inn, kill, until
 
 pytestmark = [pytest.mark.process, pytest.mark.xdist_group("inn")]
 
-BEFORE_THE_UNDO_IS_RECORDED = ["drill.started", "phase.started", "preflight.checked"]
-AFTER = [
-    "undo.recorded",
-    "deadman.armed",
-    "fault.injecting",
-    "fault.injected",
-    "fault.effective",
-    "alert.pending",
-    "alert.firing",
-    "detect.ended",
-    "runbook.started",
-    "step.started",
-    "step.ended",
-    "runbook.ended",
-    "service.recovered",
-    "canary.accounted",
-    "alert.resolved",
-    "resolve.ended",
-    "undo.started",
-    "undo.ended",
-    "leftovers.checked",
-    "drill.ended",
-]
 SWITCH_WITHIN_S = 30
-
-
-def kill_after(inn: Inn, kind: str) -> None:
-    known = inn.folders()
-    runner = inn.start_drill()
-    folder = inn.wait_for(kind, runner, known)
-    kill(runner)
-    assert runner.stdout is not None
-    runner.stdout.close()
-    assert folder is not None, f"the drill ended without {kind}"
 
 
 @pytest.mark.parametrize("kind", [*BEFORE_THE_UNDO_IS_RECORDED, *AFTER])

@@ -206,17 +206,8 @@ def test_a_plain_chaos_run_of_the_compiled_experiment_gives_the_same_verdict_dat
     inn.drill()
     experiment = inn.latest() / "experiment.json"
     by_gameday = inn.verdict()
-    chaos = Path(sys.executable).parent / "chaos"
 
-    done = subprocess.run(
-        [str(chaos), "run", "--journal-path", str(inn.root / "journal.json"), str(experiment)],
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-        cwd=inn.root,
-        env={**inn.environ, "GAMEDAY_ENVIRONMENT": "inn"},
-    )
+    done = inn.chaos_run(experiment)
 
     assert done.returncode == 0, done.stdout + done.stderr
     by_chaos = inn.verdict()

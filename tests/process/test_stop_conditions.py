@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import html
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -148,21 +145,7 @@ def test_a_plain_chaos_run_is_ended_too(inn: Inn) -> None:
     drill(inn, PROBE)
     experiment = inn.latest() / "experiment.json"
 
-    subprocess.run(
-        [
-            str(Path(sys.executable).parent / "chaos"),
-            "run",
-            "--journal-path",
-            str(inn.root / "journal.json"),
-            str(experiment),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-        cwd=inn.root,
-        env={**inn.environ, "GAMEDAY_ENVIRONMENT": "inn"},
-    )
+    inn.chaos_run(experiment)
 
     assert inn.latest() != experiment.parent
     verdict = inn.verdict()
