@@ -129,7 +129,10 @@ class Small:
         if self.left():
             SdkComposer(Project(self.folder / "c", self.name, {}), self.engine).down(quiet, 60)
         for image in self.client.images.list(filters={"reference": f"{self.name}*"}):
-            self.client.images.remove(image.id, force=True)
+            # by its own names: of the same files another test may have the same image under others
+            for tag in image.tags:
+                if tag.startswith(self.name):
+                    self.client.images.remove(tag)
         self.client.close()
 
 
