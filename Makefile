@@ -1,7 +1,7 @@
 # gameday: `make help` lists everything.
 .DEFAULT_GOAL := help
 .PHONY: help setup chaos-database chaos-service chaos-network chaos-pms chaos-logs drills \
-	incident-detect incident-report incident-test incident-simulate test test-docker test-docker-drills test-drills \
+	incident-detect incident-report incident-test incident-simulate test test-docker test-docker-drills test-docker-restart test-drills \
 	test-all check bench \
 	format lock clean
 
@@ -75,8 +75,11 @@ test: $(DEV_STAMP) ## Run the tests (all but those marked docker, long or catalo
 test-docker: $(DEV_STAMP) ## Run the tests that need a Docker engine (all but those marked long or catalogue)
 	$(BIN)/pytest -m 'docker and not long and not catalogue and not engine_restart' -n 2 --dist loadgroup --timeout 600
 
-test-docker-drills: $(DEV_STAMP) ## Run the shipped drills in Docker at the rules' own figures; 20 minutes, nothing beside it
+test-docker-drills: $(DEV_STAMP) ## Run the shipped drills in Docker at the rules' own figures; 15 minutes, nothing beside it
 	$(BIN)/pytest -m 'docker and catalogue and not long' -n 2 --dist loadgroup --timeout 1200
+
+test-docker-restart: $(DEV_STAMP) ## Run the tests that restart the engine, by the command in GAMEDAY_RESTART_ENGINE
+	$(BIN)/pytest -m engine_restart --timeout 600
 
 test-drills: $(DEV_STAMP) ## Run every shipped drill as a test: as it is, with an idle runbook, disarmed; 25 minutes
 	$(BIN)/pytest -m 'catalogue and not long and not docker' -n 2 --dist loadgroup

@@ -85,15 +85,23 @@ class RealStack:
         (self.folder / "prometheus.yml").write_text(_CONFIG.format(**names))
         (self.folder / "rules.yml").write_text(_RULES)
         (self.folder / "alertmanager.yml").write_text(_ROUTES.format(**names))
+        self.start_alertmanager()
+        self.start_prometheus()
+        self._wait(f"{self.url}/-/ready")
+        self.until_quiet()
+
+    def start_alertmanager(self) -> None:
         self._start(
             "alertmanager",
             [str(ALERTMANAGER), "--config.file=alertmanager.yml", "--storage.path=am"],
             [f"--web.listen-address=127.0.0.1:{self.alertmanager_port}", "--cluster.listen-address="],
         )
-        self.start_prometheus()
         self._wait(f"{self.alertmanager_url}/-/ready")
-        self._wait(f"{self.url}/-/ready")
-        self.until_quiet()
+
+    def forget_groups(self) -> None:
+        """Restart Alertmanager: it keeps an empty group for half a minute, and has no `group_wait` in one it has."""
+        self.signal("alertmanager", signal.SIGKILL)
+        self.start_alertmanager()
 
     def start_prometheus(self) -> None:
         self._start(

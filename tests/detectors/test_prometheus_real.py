@@ -122,6 +122,7 @@ def test_instants_agree_with_an_observer_that_asks_every_10_ms(tmp_path: Path, s
 
 
 def test_the_floor_is_that_of_both_configurations_and_holds(tmp_path: Path, servers: RealStack) -> None:
+    servers.forget_groups()
     recorder = Recorder()
     hook = {"listen": f"127.0.0.1:{servers.hook_port}", "path": "/told", "secret": "${file:hook}"}
     (tmp_path / "hook").write_text("hush\n")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
-import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from gameday.targets.base import Execution
 from gameday.targets.bounded import Bounded
 from gameday.targets.privilege import Footing
 from gameday.targets.program import Place, base_environment
-from gameday.targets.supervise import COMPONENT_VARIABLE, HELPER_SUFFIX
+from gameday.targets.supervise import COMPONENT_VARIABLE, HELPER_SUFFIX, Row, kill_all, process_table
 from gameday.targets.waiting import Deadline
 
 OUTPUT_LIMIT = 64 * 1024
@@ -69,7 +68,7 @@ def execute(
     try:
         ended = _collect(child, output, deadline)
     finally:
-        _kill_group(child.pid)  # before it is collected: until then its number is nobody else's
+        _kill_session(child.pid)  # before it is collected: until then its number is nobody else's
         child.wait(timeout=_AFTER_KILL_S)
         if child.stdout is not None:
             child.stdout.close()
@@ -120,6 +119,11 @@ def _has_ended(pid: int) -> bool:
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def _kill_group(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
+def _kill_session(number: int) -> None:
+    """Kill what is left of it, and wait until it is gone: what is dying still holds its ports and files."""
+
+    def left() -> list[Row]:
+        return [row for row in process_table().values() if row.session == number]
+
+    with contextlib.suppress(PermissionError):  # another user's, by its own set-user-id
+        kill_all(left, Deadline.after(_AFTER_KILL_S))
