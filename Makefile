@@ -75,7 +75,7 @@ test: $(DEV_STAMP) ## Run the tests (all but those marked docker, long or catalo
 test-docker: $(DEV_STAMP) ## Run the tests that need a Docker engine (all but those marked long or catalogue)
 	$(BIN)/pytest -m 'docker and not long and not catalogue and not engine_restart' -n 2 --dist loadgroup --timeout 600
 
-test-docker-drills: $(DEV_STAMP) ## Run the shipped drills in Docker at the rules' own figures; 15 minutes, nothing beside it
+test-docker-drills: $(DEV_STAMP) ## Run the shipped drills in Docker; 6 minutes, nothing beside it
 	$(BIN)/pytest -m 'docker and catalogue and not long' -n 2 --dist loadgroup --timeout 1200
 
 test-docker-restart: $(DEV_STAMP) ## Run the tests that restart the engine, by the command in GAMEDAY_RESTART_ENGINE

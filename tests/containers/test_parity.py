@@ -15,7 +15,7 @@ from containers.parity_script import END_S, FIRE_IN_CORRECTED, FIRE_IN_ORIGINAL,
 from gameday.detectors.base import AlertState
 from gameday.targets.docker.engine import Engine
 from process.hotel import Hotel
-from process.inn import REPOSITORY, until
+from process.inn import REPOSITORY
 
 pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("parity")]
 
@@ -84,7 +84,7 @@ def test_both_say_the_same_of_a_bad_day(rules: str, tmp_path: Path, engine: Engi
 def test_both_say_the_same_of_a_drill(tmp_path: Path, engine: Engine) -> None:
     """Of `database-down` against the hotel as processes, which the drill itself watches with a third detector."""
     with Hotel.standing() as hotel:
-        until(hotel.is_calm, 60, "the hotel is calm")
+        hotel.become_calm(60)
         for number in range(TRIES):
             folder = tmp_path / str(number)
             original, corrected = asyncio.run(_through_a_drill(folder, hotel))

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -15,7 +16,7 @@ import yaml
 
 from gameday.runbook.parse import load_runbook
 from gameday.scenario import load_scenario
-from process.inn import REPOSITORY, Finished, Inn, until
+from process.inn import REPOSITORY, Finished, Inn
 
 Told = Callable[[str, object], None]
 
@@ -83,7 +84,7 @@ class Hotel(Inn):
         done = self.drill(*more, scenario=scenario)
         if done.code != expected:
             told("repeated", f"{scenario} {' '.join(more)}: exit code {done.code}: {self.reasons()}")
-            until(self.is_calm, 60, "what the first drill left to be sent has been sent")
+            self.become_calm(60)
             done = self.drill(*more, scenario=scenario)
         return done
 
@@ -135,15 +136,24 @@ class Hotel(Inn):
         status = json.loads(self.gameday("env", "status", self.environment, "-o", "json").stdout)
         return str(status["api"]["address"])
 
-    def is_calm(self) -> bool:
-        """Whether nothing waits for the PMS or for WhatsApp beyond what is on its way."""
+    def become_calm(self, within_s: float) -> None:
+        """Wait until nothing waits for the PMS or for WhatsApp beyond what is on its way."""
+        deadline = time.monotonic() + within_s
+        while waiting := self.unsent():
+            assert time.monotonic() < deadline, f"what an earlier drill left: {waiting}, after {within_s} s"
+            time.sleep(0.1)
+
+    def unsent(self) -> str:
+        """What waits, of those queues that are long; or why that is not known."""
         try:
             page = httpx.get(f"{self.api()}/metrics", timeout=2).text
-        except httpx.HTTPError:
-            return False
-        queues = r"^(?:whatsapp_unconfirmed_messages|pms_pending_reservations) (\S+)$"
+        except httpx.HTTPError as error:
+            return f"the API gives no metrics: {error!r}"
+        queues = r"^(whatsapp_unconfirmed_messages|pms_pending_reservations) (\S+)$"
         waiting = re.findall(queues, page, re.MULTILINE)
-        return len(waiting) == 2 and all(float(count) < 50 for count in waiting)
+        if len(waiting) != 2:
+            return f"the API's metrics lack a queue; there: {waiting}"
+        return ", ".join(f"{name} {count}" for name, count in waiting if float(count) >= 50)
 
     def takes_bookings(self) -> bool:
         """Whether a guest's booking, which waits for the PMS, is answered as on any other day."""

@@ -60,7 +60,7 @@ def hotel(_hotel: Hotel, request: pytest.FixtureRequest) -> Iterator[Hotel]:
     with MACHINE.open("w") as machine:  # some drills need it for themselves: see `safety.alone`
         scenario = getattr(request.node, "callspec", None) and request.node.callspec.params.get("scenario")
         fcntl.flock(machine, fcntl.LOCK_EX if _needs_the_machine(scenario) else fcntl.LOCK_SH)
-        until(_hotel.is_calm, 60, "what an earlier drill left to be sent has been sent")
+        _hotel.become_calm(60)
         yield _hotel
         assert _hotel.left_behind() == []
 
