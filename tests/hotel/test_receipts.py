@@ -64,6 +64,7 @@ def pair(
         DATABASE_URL=own_database,
         WHATSAPP_URL=whatsapp.url,
         WHATSAPP_RECEIPTS="on",
+        WHATSAPP_RECEIPT_WITHIN_S="12",
     )
     eventually(lambda: httpx.get(f"{api.url}/health/ready", trust_env=False).status_code == 200, 5, "ready")
     return Pair(api, whatsapp, own_database)
@@ -110,6 +111,26 @@ def test_the_desk_takes_what_is_unconfirmed_and_a_late_receipt_changes_nothing(
         delivered = 'standin_receipts_total{outcome="delivered"}'
         eventually(lambda: pair.whatsapp.metric(delivered) == 30, 5, "late receipts")
         assert pair.statuses() == {"desk": 30}
+
+
+def test_a_message_whose_receipt_was_lost_is_sent_again_and_reported_again(
+    pair: Pair, eventually: Eventually
+) -> None:
+    with pair.client() as client:
+        pair.book(client, 30)
+        eventually(lambda: pair.statuses() == {"delivered": 30}, 15, "delivered")
+    with psycopg.connect(pair.database, autocommit=True, client_encoding="utf8") as connection:
+        # as after a restore to a time before the receipts came
+        connection.execute(
+            "UPDATE reservations SET whatsapp_status = 'sent', whatsapp_receipt_due = true, whatsapp_sent_at = now()"
+        )
+    eventually(lambda: pair.api.metric(UNCONFIRMED) == 30, 10, "30 unconfirmed")
+
+    eventually(lambda: pair.statuses() == {"delivered": 30}, 40, "delivered again")
+
+    eventually(lambda: pair.api.metric(UNCONFIRMED) == 0, 10, "nothing unconfirmed")
+    with httpx.Client(base_url=pair.whatsapp.url, trust_env=False) as whatsapp:
+        assert whatsapp.get("/v1/messages").json()["count"] == 30, "each guest has one message"
 
 
 def test_receipts_wait_for_an_api_that_is_down_and_do_not_hold_up_answers(

@@ -45,6 +45,7 @@ CREATE TABLE IF NOT EXISTS reservations (
 );
 -- Whether a message that was sent counts as undelivered until its receipt comes.
 ALTER TABLE reservations ADD COLUMN IF NOT EXISTS whatsapp_receipt_due boolean NOT NULL DEFAULT false;
+ALTER TABLE reservations ADD COLUMN IF NOT EXISTS whatsapp_sent_at timestamptz;
 CREATE INDEX IF NOT EXISTS reservations_stays ON reservations (room_type, arrival);
 CREATE INDEX IF NOT EXISTS reservations_pms_pending ON reservations (pms_attempts, id)
     WHERE pms_status = 'pending';

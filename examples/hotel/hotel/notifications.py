@@ -12,6 +12,7 @@ from hotel.reservations import Outcome, Reservation, Reservations
 from hotel.whatsapp_client import Delivery, WhatsAppClient
 
 COUNT_EVERY_S = 1.0
+RESEND_BATCH = 20
 DESK_BATCH = 2000
 
 DELIVERIES = {
@@ -22,7 +23,11 @@ DELIVERIES = {
 
 
 class Notifications:
-    """The work of the WhatsApp outbox. `receipts`: whether a message needs one to count as delivered."""
+    """The work of the WhatsApp outbox.
+
+    `receipts`: whether a message needs one to count as delivered. Sent again where it has not come within
+    `receipt_within_s`: WhatsApp knows a message by its id, delivers it once and reports it again.
+    """
 
     def __init__(
         self,
@@ -32,6 +37,7 @@ class Notifications:
         metrics: Metrics,
         *,
         receipts: bool,
+        receipt_within_s: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reservations = reservations
@@ -39,6 +45,7 @@ class Notifications:
         self._overrides = overrides
         self._metrics = metrics
         self._receipts = receipts
+        self._receipt_within_s = receipt_within_s
         self._clock = clock
         self._pending = 0
         self._awaited = 0
@@ -51,6 +58,8 @@ class Notifications:
             handed = await self._reservations.hand_to_desk(DESK_BATCH)
             self._metrics.guest_notifications.labels(Channel.DESK.value).inc(handed)
         if self._receipts and (handed or self._clock() - self._counted_at >= COUNT_EVERY_S):
+            if not self._to_desk():
+                await self._reservations.requeue_unconfirmed(self._receipt_within_s, RESEND_BATCH)
             self._awaited = await self._reservations.count_receipts_awaited()
             self._counted_at = self._clock()
             self._show()

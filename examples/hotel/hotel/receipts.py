@@ -7,7 +7,7 @@ would leave a delivered message unconfirmed for ever. What waits is bounded; bey
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 
 import httpx
@@ -30,7 +30,7 @@ class Receipts:
         self._url = url
         self._withheld = withheld
         self._http = http_client("", TIMEOUT_S)
-        self._waiting: deque[str] = deque()
+        self._waiting: OrderedDict[str, None] = OrderedDict()
         self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._count = Counter(
@@ -50,11 +50,11 @@ class Receipts:
         await self._http.aclose()
 
     def put(self, message: str) -> None:
-        """Report this message as delivered, later."""
+        """Report this message as delivered, later; once, where it waits already."""
         if len(self._waiting) >= MAX_WAITING:
-            self._waiting.popleft()
+            self._waiting.popitem(last=False)
             self._count.labels("dropped").inc()
-        self._waiting.append(message)
+        self._waiting.setdefault(message)
         self._arrived.set()
 
     async def _send_for_ever(self) -> None:
@@ -63,7 +63,7 @@ class Receipts:
             if not self._waiting:
                 self._arrived.clear()
                 await self._arrived.wait()
-            if not self._withheld() and await self._send(self._waiting.popleft()):
+            if not self._withheld() and await self._send(self._waiting.popitem(last=False)[0]):
                 pause_s = FIRST_PAUSE_S
                 continue
             await asyncio.sleep(pause_s)
@@ -81,5 +81,6 @@ class Receipts:
             outcome = "failed" if response.status_code >= 500 else final
         self._count.labels(outcome).inc()
         if outcome == "failed":
-            self._waiting.appendleft(message)
+            self._waiting[message] = None
+            self._waiting.move_to_end(message, last=False)
         return outcome != "failed"

@@ -159,6 +159,15 @@ class Reservations:
             "SELECT count(*) FROM reservations WHERE whatsapp_status = 'sent' AND whatsapp_receipt_due"
         )
 
+    async def requeue_unconfirmed(self, older_than_s: float, limit: int) -> int:
+        """Queue messages again whose receipt has not come for so long, the oldest first. Returns how many.
+
+        A receipt is lost when WhatsApp loses it, and when the database is restored to a time before it came.
+        """
+        async with self._database.connection() as connection:
+            values = {"older_than_s": older_than_s, "limit": limit}
+            return (await connection.execute(_UNCONFIRMED_AGAIN, values)).rowcount
+
     async def hand_to_desk(self, limit: int) -> int:
         """Settle messages that wait for delivery or for a receipt, at most `limit` of each. Returns how many."""
         async with self._database.connection() as connection:
@@ -234,9 +243,16 @@ _PMS_SETTLE: LiteralString = (
 _WHATSAPP_SETTLE: LiteralString = (
     "UPDATE reservations SET whatsapp_attempts = whatsapp_attempts + 1,"
     " whatsapp_receipt_due = %(receipt_due)s AND id = ANY(%(done)s::bigint[]),"
+    " whatsapp_sent_at = CASE WHEN id = ANY(%(done)s::bigint[]) THEN now() ELSE whatsapp_sent_at END,"
     " whatsapp_status = CASE WHEN id = ANY(%(done)s::bigint[]) THEN 'sent'"
     " WHEN id = ANY(%(refused)s::bigint[]) THEN 'failed' ELSE whatsapp_status END"
     " WHERE id = ANY(%(touched)s::bigint[]) AND whatsapp_status = 'pending'"
+)
+_UNCONFIRMED_AGAIN: LiteralString = (
+    "UPDATE reservations SET whatsapp_status = 'pending' WHERE whatsapp_status = 'sent' AND id IN"
+    " (SELECT id FROM reservations WHERE whatsapp_status = 'sent' AND whatsapp_receipt_due"
+    " AND coalesce(whatsapp_sent_at, created_at) < now() - make_interval(secs => %(older_than_s)s)"
+    " ORDER BY id LIMIT %(limit)s)"
 )
 # The desk has told the guest already: a late receipt changes nothing.
 _DELIVERED: LiteralString = (

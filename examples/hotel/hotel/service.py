@@ -43,6 +43,7 @@ class Service:
             self.overrides,
             self.metrics,
             receipts=settings.whatsapp.receipts,
+            receipt_within_s=settings.whatsapp.receipt_within_s,
         )
         self._pms_outbox = Outbox(self._pms_queue(), log, settings.outbox_interval_s)
         self._whatsapp_outbox = Outbox(self._whatsapp_queue(), log, settings.outbox_interval_s)

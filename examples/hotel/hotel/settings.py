@@ -184,7 +184,8 @@ class PmsSettings:
 class WhatsAppSettings:
     """A message that cannot be delivered for `give_up_s` is marked as failed for good.
 
-    `receipts`: whether a message counts as undelivered until WhatsApp reports its delivery.
+    `receipts`: whether a message counts as undelivered until WhatsApp reports its delivery. One that is not
+    reported within `receipt_within_s` is sent again.
     """
 
     url: str
@@ -192,6 +193,7 @@ class WhatsAppSettings:
     timeout_s: float
     give_up_s: float
     receipts: bool
+    receipt_within_s: float
 
     @classmethod
     def read(cls, environ: Environ) -> WhatsAppSettings:
@@ -201,6 +203,7 @@ class WhatsAppSettings:
             timeout_s=environ.number("WHATSAPP_TIMEOUT_S", 2.0, at_least=0.05, at_most=60),
             give_up_s=environ.number("WHATSAPP_GIVE_UP_S", 3600.0, at_least=0.1, at_most=86400),
             receipts=environ.flag("WHATSAPP_RECEIPTS"),
+            receipt_within_s=environ.number("WHATSAPP_RECEIPT_WITHIN_S", 60.0, at_least=0.1, at_most=86400),
         )
 
 
