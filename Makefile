@@ -1,9 +1,9 @@
 # gameday: `make help` lists everything.
 .DEFAULT_GOAL := help
 .PHONY: help setup chaos-database chaos-service chaos-network chaos-pms chaos-logs drills \
-	incident-detect incident-report incident-test incident-simulate test test-docker test-docker-drills test-docker-restart test-drills \
-	test-all check bench \
-	format lock clean
+	incident-detect incident-report incident-test incident-simulate test test-docker test-docker-drills \
+	test-docker-restart test-kubernetes test-kubernetes-drills test-drills test-all check bench \
+	format image lock clean
 
 TARGET ?= process
 PARALLEL ?= 2
@@ -11,6 +11,11 @@ PARALLEL ?= 2
 SPEED ?= $(if $(filter process,$(TARGET)),10,1)
 ENVIRONMENT ?= $(if $(filter process,$(TARGET)),hotel-local,hotel-$(TARGET))
 REPORTS ?= reports
+IMAGE ?= gameday/runner:latest
+# which cluster: found once, and never followed when it changes
+ifeq ($(TARGET),kubernetes)
+export CONTEXT ?= $(shell kubectl config current-context 2>/dev/null)
+endif
 VENV := .venv
 BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.run-stamp
@@ -23,10 +28,12 @@ PMS := pms-failure pms-timeout pms-unauthorized pms-rate-limited pms-bad-payload
 LOGS := log-flood log-flood-database-down
 
 help: ## Show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-23s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo '  TARGET=docker  drill the hotel in Docker, watched by a real Prometheus (needs a Docker engine);'
 	@echo '                 RULES=shortened starts it with rules that fire ten times sooner'
+	@echo '  TARGET=kubernetes  drill the hotel in a cluster: KUBECONFIG and CONTEXT say which, and LOAD_IMAGE how an'
+	@echo '                 image gets there, such as LOAD_IMAGE="kind load docker-image"'
 	@echo '  SPEED=N        rehearse N times faster (now $(SPEED)); SPEED=1 keeps the rules, budgets and'
 	@echo '                 objectives as they are written'
 	@echo '  PARALLEL=N     run N of several drills at once (now $(PARALLEL))'
@@ -69,8 +76,8 @@ incident-test: $(DEV_STAMP) ## Test detection: scenarios compile and are valid, 
 incident-simulate: $(RUN_STAMP) ## Choose an incident from a menu (or SCENARIO=) and watch it, with verdict and report
 	@$(BIN)/gameday simulate --environment $(ENVIRONMENT) --speed $(SPEED) $(SCENARIO)
 
-test: $(DEV_STAMP) ## Run the tests (all but those marked docker, long or catalogue)
-	$(BIN)/pytest -m 'not long and not catalogue and not docker' -n 2 --dist loadgroup
+test: $(DEV_STAMP) ## Run the tests (all but those marked docker, kubernetes, long or catalogue)
+	$(BIN)/pytest -m 'not long and not catalogue and not docker and not kubernetes' -n 2 --dist loadgroup
 
 test-docker: $(DEV_STAMP) ## Run the tests that need a Docker engine (all but those marked long or catalogue)
 	$(BIN)/pytest -m 'docker and not long and not catalogue and not engine_restart' -n 2 --dist loadgroup --timeout 600
@@ -81,8 +88,15 @@ test-docker-drills: $(DEV_STAMP) ## Run the shipped drills in Docker; 6 minutes,
 test-docker-restart: $(DEV_STAMP) ## Run the tests that restart the engine, by the command in GAMEDAY_RESTART_ENGINE
 	$(BIN)/pytest -m engine_restart --timeout 600
 
+test-kubernetes: $(DEV_STAMP) ## Run the tests that need a Kubernetes cluster: KUBECONFIG, CONTEXT, LOAD_IMAGE
+	$(BIN)/pytest -m 'kubernetes and not long and not catalogue and not alone' -n 2 --dist loadgroup --timeout 600
+	$(BIN)/pytest -m 'kubernetes and alone and not long' --timeout 600
+
+test-kubernetes-drills: $(DEV_STAMP) ## Run the shipped drills in Kubernetes; nothing beside it
+	$(BIN)/pytest -m 'kubernetes and catalogue and not long' --timeout 1200
+
 test-drills: $(DEV_STAMP) ## Run every shipped drill as a test: as it is, with an idle runbook, disarmed; 25 minutes
-	$(BIN)/pytest -m 'catalogue and not long and not docker' -n 2 --dist loadgroup
+	$(BIN)/pytest -m 'catalogue and not long and not docker and not kubernetes' -n 2 --dist loadgroup
 
 test-all: $(DEV_STAMP) ## Run the tests, the long ones too: 50 kills, drills at the seeds' real figures
 	$(BIN)/pytest -n 2 --dist loadgroup --timeout 2400
@@ -102,6 +116,10 @@ bench: $(DEV_STAMP) ## Measure, as ratios against a yardstick in the same run; w
 format: $(DEV_STAMP) ## Format the code and mend what the linter can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+image: ## Build the image of the runner, IMAGE, for drills inside a cluster
+	docker build --target runner --file src/gameday/targets/docker/image/Dockerfile \
+		--build-arg REQUIREMENTS=requirements/image.lock --tag $(IMAGE) .
 
 lock: $(DEV_STAMP) ## Resolve the dependencies anew into requirements/
 	tools/lock.sh

@@ -9,6 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gameday.commands import cluster_cli, history_cli
+from gameday.commands.forms import (
+    DEFAULT_ENVIRONMENT,
+    EnvironmentOption,
+    HistoryOption,
+    Output,
+    OutputOption,
+)
+
 if TYPE_CHECKING:
     from gameday.project import Project
     from gameday.targets.base import OwnedTarget
@@ -23,17 +32,16 @@ app = typer.Typer(
 )
 env_app = typer.Typer(no_args_is_help=True, help="Bring an environment up or down, or look at it.")
 app.add_typer(env_app, name="env")
-history_app = typer.Typer(invoke_without_command=True, help="Drills so far, newest first.")
-app.add_typer(history_app, name="history")
+app.add_typer(history_cli.app, name="history")
+app.command()(history_cli.show)
+app.command()(cluster_cli.submit)
+app.command()(cluster_cli.follow)
+app.command(hidden=True)(cluster_cli.inside)
+app.add_typer(cluster_cli.schedule_app, name="schedule")
 runbook_app = typer.Typer(no_args_is_help=True, help="Look after runbooks.")
 app.add_typer(runbook_app, name="runbook")
 rules_app = typer.Typer(no_args_is_help=True, help="Look after alert rules.")
 app.add_typer(rules_app, name="rules")
-
-
-class Output(StrEnum):
-    HUMAN = "human"
-    JSON = "json"
 
 
 class CoverageOutput(StrEnum):
@@ -48,19 +56,9 @@ class SchemaKind(StrEnum):
     ENVIRONMENT = "environment"
 
 
-EnvironmentOption = Annotated[
-    str | None,
-    typer.Option(
-        "--environment", "-e", envvar="GAMEDAY_ENVIRONMENT", help="Environment, or environment@instance."
-    ),
-]
-OutputOption = Annotated[
-    Output, typer.Option("--output", "-o", help="Form of the result on standard output.")
-]
 SpeedOption = Annotated[
     float, typer.Option(help="Rehearse N times faster: divides rule windows, budgets and objectives.")
 ]
-DEFAULT_ENVIRONMENT = "hotel-local"
 
 
 def _version(value: bool) -> None:
@@ -116,6 +114,7 @@ def run(
             "--up", help="Bring the environment up first, and down again after; several drills always do."
         ),
     ] = False,
+    history: HistoryOption = None,
     output: OutputOption = Output.HUMAN,
     parent: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
@@ -128,6 +127,7 @@ def run(
 
     if parent is not None:
         command.end_with(parent)
+    history_cli.choose(history)
     if answers is not None and interactive:
         from gameday.errors import UsageError
 
@@ -202,46 +202,22 @@ def recover(
 
 
 @app.command()
+def rbac(
+    scenario: Annotated[list[str], typer.Option("--scenario", "-s", help="Names in scenarios/, or paths.")],
+    environment: EnvironmentOption = None,
+) -> None:
+    """Print the least that drills may do in their namespace: service accounts and roles, for `kubectl apply -f -`."""
+    from gameday.commands import rbac as command
+
+    typer.echo(command.render(_project(), environment or DEFAULT_ENVIRONMENT, scenario), nl=False)
+
+
+@app.command()
 def judge(drill: Annotated[str, typer.Argument(help="A drill's name, or its folder.")]) -> None:
     """Judge a stored drill again and write its reports anew. Exit code as `gameday run`."""
     from gameday.commands import stored
 
     raise typer.Exit(stored.judge(drill))
-
-
-@app.command()
-def show(
-    drill: Annotated[str, typer.Argument(help="A drill's name, its folder, or `latest`.")] = "latest",
-    output: OutputOption = Output.HUMAN,
-) -> None:
-    """Show a stored drill: verdict, checks, where its report is."""
-    from gameday.commands import stored
-
-    stored.show(drill, as_json=output is Output.JSON)
-
-
-@history_app.callback()
-def history(
-    context: typer.Context,
-    limit: Annotated[int, typer.Option(min=1, max=100_000)] = 20,
-    scenario: Annotated[str | None, typer.Option()] = None,
-    environment: Annotated[str | None, typer.Option("--environment", "-e")] = None,
-    verdict: Annotated[str | None, typer.Option()] = None,
-    output: OutputOption = Output.HUMAN,
-) -> None:
-    """Drills so far, newest first."""
-    if context.invoked_subcommand is None:
-        from gameday.commands import stored
-
-        stored.history(limit, scenario, environment, verdict, as_json=output is Output.JSON)
-
-
-@history_app.command()
-def rebuild() -> None:
-    """Make the index anew from the evidence folders."""
-    from gameday.commands import stored
-
-    raise typer.Exit(stored.rebuild(typer.echo))
 
 
 # --- environments -----------------------------------------------------------------------------------------

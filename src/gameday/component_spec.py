@@ -18,6 +18,7 @@ from gameday.fields import (
     Text,
     shown,
 )
+from gameday.kubernetes_spec import ObjectName, PodSelector
 
 
 def _port(value: object) -> object:
@@ -164,6 +165,25 @@ class ContainerComponent(_Described):
     """For containers of PostgreSQL: what is destroyed, and restored from what."""
 
 
+class PodComponent(_Described):
+    """Pods of a Kubernetes cluster."""
+
+    verb: ClassVar[str] = "kubernetes"
+    kubernetes: PodSelector
+    service: ObjectName | None = None
+    """The Service by which it is asked; from outside the cluster it must have a node port. Absent, with `port`: one of
+    the component's name."""
+    port: int | None = Field(default=None, ge=1, le=65535)
+    """The Service's port. Absent: nothing asks it."""
+    url: Text | None = None
+    """How it is asked; default `http://${host}:${port}`. Takes `${secret:NAME}` and `${env:NAME}`."""
+    versions: dict[Name, ContainerVersion] = {}
+    """Versions that a drill can roll out beside the one that runs."""
+    disk: ContainerDisk | None = None
+    database: ContainerPostgresql | None = None
+    """For pods of PostgreSQL: what is destroyed, and restored from what."""
+
+
 class FakeComponent(Model):
     """A component of the target `fake`, which is made of nothing."""
 
@@ -174,12 +194,15 @@ class FakeComponent(Model):
     after: tuple[Name, ...] = ()
 
 
-_COMPONENT = ByVerb(PostgresqlComponent, ValkeyComponent, CommandComponent, ContainerComponent, FakeComponent)
+_COMPONENT = ByVerb(
+    PostgresqlComponent, ValkeyComponent, CommandComponent, ContainerComponent, PodComponent, FakeComponent
+)
 Component = Annotated[
     Annotated[PostgresqlComponent, Tag("PostgresqlComponent")]
     | Annotated[ValkeyComponent, Tag("ValkeyComponent")]
     | Annotated[CommandComponent, Tag("CommandComponent")]
     | Annotated[ContainerComponent, Tag("ContainerComponent")]
+    | Annotated[PodComponent, Tag("PodComponent")]
     | Annotated[FakeComponent, Tag("FakeComponent")],
     _COMPONENT.discriminator,
     _COMPONENT.exactly_one,

@@ -50,6 +50,10 @@ class DeadManSwitch:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def where(self) -> str:
+        return f"pid {self.pid}"
+
     def confirm(self, timeout_s: float = 30.0) -> None:
         """It answers when it is armed."""
 

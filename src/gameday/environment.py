@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from pathlib import Path
@@ -30,9 +31,11 @@ from gameday.fields import (
 )
 from gameday.files import load_yaml
 from gameday.fit import misfits
+from gameday.kubernetes_spec import ClusterSpec
 from gameday.project import Project
 from gameday.stop_spec import StopConditions, stop_misfits
 
+_LABEL = 63
 REFERENCE = re.compile(r"\$\{([a-z0-9_.-]+)\}")
 
 
@@ -223,7 +226,8 @@ class Link(Model):
     client: Name
     server: Name
     via: Name | None = None
-    """Target docker: the component whose container runs the fault proxy through which the client reaches the server."""
+    """Targets docker and kubernetes: the component whose container runs the fault proxy through which the client
+    reaches the server. In Kubernetes that is a container of the client's own pods."""
     name: Name | None = None
     """The link's name in that proxy's configuration; absent: `CLIENT-SERVER`."""
     port: int | None = Field(default=None, ge=1, le=65535)
@@ -239,15 +243,24 @@ class Link(Model):
         return self
 
 
+class Part(Model):
+    """What one drill touches and watches, where drills of an environment run side by side."""
+
+    name: Name
+    components: tuple[Name, ...] = Field(min_length=1)
+
+
 class Environment(Model):
     """One environment file."""
 
     environment: Name
     """The environment's name, equal to its file name."""
-    target: Literal["process", "docker", "fake"]
+    target: Literal["process", "docker", "kubernetes", "fake"]
     description: str = ""
     compose: Compose | None = None
     """Target docker: the project that its components are services of."""
+    kubernetes: ClusterSpec | None = None
+    """Target kubernetes: the namespace in which its components are."""
     components: dict[Name, Component] = Field(min_length=1)
     links: tuple[Link, ...] = Field(default=(), max_length=100)
     """Paths on which network faults are possible: the client reaches the server through the fault proxy."""
@@ -258,6 +271,20 @@ class Environment(Model):
     """What ends any drill here at once, beside what its scenario says."""
     drills: Literal["allowed", "refused"] = "refused"
     """Must say `allowed`; otherwise every drill here is refused."""
+    part: Part | None = None
+    """For gameday itself: it writes this into what a drill records, and files have no use for it."""
+
+    @property
+    def scope(self) -> str:
+        """What a drill locks: the environment, or its part. Fits into a label of Kubernetes."""
+        whole = self.environment if self.part is None else f"{self.environment}.{self.part.name}"
+        if len(whole) <= _LABEL:
+            return whole
+        return f"{whole[: _LABEL - 9]}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
+
+    def concerns(self, component: str) -> bool:
+        """Whether a drill here has anything to do with a component."""
+        return self.part is None or component in self.part.components
 
     @field_validator("components")
     @classmethod

@@ -96,6 +96,15 @@ class PartitionFault(_NetworkFault):
     """The component that can no longer be reached."""
     how: Literal["blackhole", "reset", "refuse"] = "blackhole"
     """`blackhole`: nothing passes and nobody is told; `reset`: connections break; `refuse`: none is accepted."""
+    dns: Literal["kept", "cut"] = "kept"
+    """Whether what is cut from everybody may still look names up."""
+
+    @field_validator("dns")
+    @classmethod
+    def _names_are_for_everybody(cls, dns: str, info: Any) -> str:
+        if dns == "cut" and info.data.get("client") is not None:
+            raise ValueError("is for a partition from everybody, not from one client")
+        return dns
 
     @property
     def component(self) -> str:
@@ -185,6 +194,18 @@ class LimitFault(_Counted):
     @property
     def component(self) -> str:
         return self.limit
+
+
+class DrainFault(Model):
+    """Cordon the nodes on which a component runs, and evict what the environment has there."""
+
+    verb: ClassVar[str] = "drain"
+    drain: Name
+    """The component whose nodes are drained."""
+
+    @property
+    def component(self) -> str:
+        return self.drain
 
 
 class DegradeFault(Model):
@@ -333,6 +354,7 @@ AnyFault = (
     | PauseFault
     | DisconnectFault
     | LimitFault
+    | DrainFault
     | PartitionFault
     | DelayFault
     | ThrottleFault
@@ -355,6 +377,7 @@ Fault = Annotated[
     | Annotated[PauseFault, Tag("PauseFault")]
     | Annotated[DisconnectFault, Tag("DisconnectFault")]
     | Annotated[LimitFault, Tag("LimitFault")]
+    | Annotated[DrainFault, Tag("DrainFault")]
     | Annotated[PartitionFault, Tag("PartitionFault")]
     | Annotated[DelayFault, Tag("DelayFault")]
     | Annotated[ThrottleFault, Tag("ThrottleFault")]

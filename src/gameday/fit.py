@@ -19,14 +19,18 @@ _BELONGS: dict[str, dict[str, tuple[str, ...]]] = {
         "probes": ("http", "sql", "tcp", "metric"),
     },
     "docker": {"components": ("docker",), "probes": ("http", "sql", "tcp", "metric")},
+    "kubernetes": {"components": ("kubernetes",), "probes": ("http", "sql", "tcp", "metric")},
     "fake": {"components": ("fake",), "probes": ("state",)},
 }
 _REAL = ("embedded", "prometheus", "alertmanager", "webhook")
 _DETECTS = {
     "process": _REAL,
     "docker": _REAL,
+    "kubernetes": _REAL,
     "fake": ("fake",),
 }
+_CONTAINERS = ("docker", "kubernetes")
+"""Targets, and verbs of their components, whose programs are anything: what answers is known by port and url."""
 _ANSWERS = {"http": "command", "sql": "postgresql", "metric": "command"}
 """Which component answers a probe; any component answers the others."""
 
@@ -108,18 +112,34 @@ def _wrong_components(environment: Environment) -> Iterator[tuple[Location, str]
     """Questions that their component cannot answer."""
     for field, verb, name in _asked(environment):
         component, right = environment.components.get(name), _ANSWERS.get(verb)
-        if component is not None and right is not None and component.verb not in (right, "docker", "fake"):
+        if (
+            component is not None
+            and right is not None
+            and component.verb not in (right, *_CONTAINERS, "fake")
+        ):
             yield field, f"{name!r} is a {component.verb}; {verb} asks a component of {right}"
+
+
+def _of_one_target(environment: Environment) -> Iterator[tuple[Location, str]]:
+    """What only one target knows, or cannot be without."""
+    target = environment.target
+    if environment.compose is not None and target != "docker":
+        yield ("compose",), f"is for target docker, not for target {target}"
+    if environment.kubernetes is not None and target != "kubernetes":
+        yield ("kubernetes",), f"is for target kubernetes, not for target {target}"
+    if environment.kubernetes is None and target == "kubernetes":
+        yield ("kubernetes",), "is required and absent: it says which namespace of which cluster"
+    if target not in _CONTAINERS:
+        for index, link in enumerate(environment.links):
+            if link.via is not None:
+                wanted = " and ".join(_CONTAINERS)
+                yield ("links", index, "via"), f"is for targets {wanted}, not for target {target}"
 
 
 def _of_containers(environment: Environment) -> Iterator[tuple[Location, str]]:
     """What containers need beside them, and what only containers can have."""
-    if environment.target != "docker":
-        if environment.compose is not None:
-            yield ("compose",), f"is for target docker, not for target {environment.target}"
-        for index, link in enumerate(environment.links):
-            if link.via is not None:
-                yield ("links", index, "via"), f"is for target docker, not for target {environment.target}"
+    yield from _of_one_target(environment)
+    if environment.target not in _CONTAINERS:
         return
     components: dict[str, Any] = environment.components
     for name, component in components.items():
@@ -131,7 +151,7 @@ def _of_containers(environment: Environment) -> Iterator[tuple[Location, str]]:
             yield ("components", name, "docker", "service"), "needs `compose`, which says of which project"
     for field, verb, name in _asked(environment):
         component = components.get(name)
-        if component is None or component.verb != "docker":
+        if component is None or component.verb not in _CONTAINERS:
             continue
         if component.port is None:
             yield field, f"{name!r} has no port, so nothing can ask it"

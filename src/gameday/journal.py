@@ -3,6 +3,8 @@
 One file a drill, in the project's state folder, gone when everything in it is reverted. Whoever finds one can
 finish it: the runner itself, the dead-man switch, or `gameday recover`. The file names the environment in
 full, so that it can be reverted even when the environment's own file was edited or deleted meanwhile.
+
+Some targets keep a mirror of it where the environment is. What was reverted according to either is reverted.
 """
 
 from __future__ import annotations
@@ -10,13 +12,14 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gameday.errors import UndoError
+from gameday.errors import TargetError, UndoError
+from gameday.targets.safety import Mirror
 
 EXCLUSIVE_TIMEOUT_S = 60.0
 
@@ -74,18 +77,32 @@ class Holder:
 class UndoLog:
     """One drill's undos. Every line is on disk before the call returns."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, mirror: Mirror | None = None) -> None:
         self.path = path
+        self.mirror = mirror
 
     @classmethod
-    def create(cls, folder: Path, drill: str, header: Mapping[str, Any]) -> UndoLog:
-        """Begin the log of a drill. `header`: environment (whole), instance, evidence, holder."""
+    def create(
+        cls, folder: Path, drill: str, header: Mapping[str, Any], mirror: Mirror | None = None
+    ) -> UndoLog:
+        """Begin the log of a drill. `header`: environment (whole), instance, evidence, holder, host."""
         folder.mkdir(parents=True, exist_ok=True)
-        log = cls(folder / f"{drill}.jsonl")
+        log = cls(folder / f"{drill}.jsonl", mirror)
         unfinished = cls(folder / f"{drill}.tmp")  # a log is there with its header or not at all
         unfinished._append({"drill": drill, "boot": boot_id(), **header})
         unfinished.path.rename(log.path)
         _sync_folder(folder)
+        return log
+
+    @classmethod
+    def copied(cls, folder: Path, drill: str, lines: Iterable[str]) -> UndoLog:
+        """A log as its mirror has it, on a machine that has none. One that is there is left as it is."""
+        folder.mkdir(parents=True, exist_ok=True)
+        log = cls(folder / f"{drill}.jsonl")
+        if not log.path.exists():
+            unfinished = folder / f"{drill}.tmp"
+            unfinished.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            unfinished.rename(log.path)
         return log
 
     @classmethod
@@ -103,14 +120,29 @@ class UndoLog:
         return Holder(value["pid"], value["created"])
 
     def record(self, undo: Undo, ttl_s: float) -> Recorded:
-        """Put an undo on disk. Only afterwards may the change be made."""
+        """Put an undo on disk, and into the mirror. Only afterwards may the change be made.
+
+        Raises:
+            UndoError: the mirror did not take it; the change must not be made.
+        """
         number = sum(1 for line in self._lines() if "undo" in line)
         deadline_ns = time.monotonic_ns() + round(ttl_s * 1e9)
         self._append({"id": number, "undo": undo.to_json(), "deadline_ns": deadline_ns})
+        if self.mirror is not None:
+            try:
+                self.mirror.merge(self._texts(), create=True)
+            except TargetError as error:
+                raise UndoError(
+                    f"the undo is recorded on this machine alone, so nothing is done: {error}"
+                ) from error
         return Recorded(number, undo, deadline_ns)
 
     def mark(self, recorded: Recorded, *, ok: bool, by: str, detail: str) -> None:
+        """What came of reverting it. A mirror that cannot be reached is told with the next mark."""
         self._append({"id": recorded.id, "ok": ok, "by": by, "detail": detail})
+        if self.mirror is not None:
+            with suppress(TargetError):
+                self.mirror.merge(self._texts())
 
     def pending(self) -> tuple[Recorded, ...]:
         """What is still to be reverted, in the order in which it must be: last in, first out."""
@@ -127,8 +159,11 @@ class UndoLog:
     def exclusive(self, timeout_s: float = EXCLUSIVE_TIMEOUT_S) -> Iterator[None]:
         """Only one process reverts at a time: runner, dead-man switch or `gameday recover`.
 
+        With a mirror, on any machine; what others had reverted is known from then on.
+
         Raises:
             UndoError: another process is at it for longer than `timeout_s`.
+            Refused: the runner is alive, on another machine.
         """
         from filelock import FileLock, Timeout
 
@@ -141,22 +176,54 @@ class UndoLog:
                 f"{self.path.name}: somebody else is reverting it for over {timeout_s:g} s"
             ) from error
         try:
-            yield
+            with nullcontext(True) if self.mirror is None else self.mirror.exclusive(timeout_s) as ours:
+                self._learn(ours=ours)
+                yield
         finally:
             lock.release()
 
+    def _learn(self, *, ours: bool) -> None:
+        """What was reverted by others, as the mirror has it."""
+        if self.mirror is None:
+            return
+        if not ours:
+            for recorded in self.pending():
+                self.mark(
+                    recorded, ok=True, by="another process", detail="reverted before another drill began"
+                )
+            return
+        try:
+            there = self.mirror.merge(self._texts())
+        except TargetError as error:
+            raise UndoError(f"what others had reverted cannot be known: {error}") from error
+        known = set(self._texts())
+        for line in (there or ())[1:]:  # its header may name other folders
+            if line not in known:
+                self._append_line(line.encode())
+
     def remove(self) -> None:
-        """Forget the drill: everything in it is reverted."""
-        self.path.unlink(missing_ok=True)
-        self.path.with_suffix(".lock").unlink(missing_ok=True)
+        """Forget the drill: everything in it is reverted.
+
+        Raises:
+            TargetError: the mirror could not be removed; it says that all is reverted, so whoever finds it removes it.
+        """
+        try:
+            if self.mirror is not None:
+                self.mirror.remove()
+        finally:
+            self.path.unlink(missing_ok=True)
+            self.path.with_suffix(".lock").unlink(missing_ok=True)
 
     def _append(self, value: Mapping[str, Any]) -> None:
+        self._append_line(json.dumps(value, separators=(",", ":")).encode())
+
+    def _append_line(self, line: bytes) -> None:
         """Add one line, in place of what a crash left of the last one: behind that it could not be read."""
         with self.path.open("ab") as file:
             whole_bytes = len(self._whole())
             if whole_bytes < file.tell():
                 file.truncate(whole_bytes)
-            file.write(json.dumps(value, separators=(",", ":")).encode() + b"\n")
+            file.write(line + b"\n")
             file.flush()
             os.fsync(file.fileno())
 
@@ -167,6 +234,9 @@ class UndoLog:
         except OSError as error:
             raise UndoError(f"cannot read the log of undos {self.path}: {error}") from error
         return content[: content.rfind(b"\n") + 1]
+
+    def _texts(self) -> list[str]:
+        return self._whole().decode().splitlines()
 
     def _lines(self) -> list[dict[str, Any]]:
         """All entries, the header first.

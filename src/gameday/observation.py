@@ -27,7 +27,7 @@ from gameday.scenario import Scenario
 from gameday.stop_spec import ProbeStop, QueryStop
 from gameday.stopping import Met, StopWatch, limits
 from gameday.targets import open_target
-from gameday.targets.base import DeadMan
+from gameday.targets.safety import DeadMan
 from gameday.timeline import Event, Kind, Phase, TimelineWriter
 from gameday.watchers import Watchers
 
@@ -62,6 +62,7 @@ class Observation:
         speed: float = 1.0,
         disarmed: bool = False,
         on_event: Callable[[Event], None] | None = None,
+        wait_s: float = 0.0,
     ) -> None:
         if environment.drills != "allowed":
             raise UsageError(
@@ -87,6 +88,7 @@ class Observation:
         self.on_abort: Callable[[], None] = lambda: None
         """Called when the drill is to end, by whoever owns what else must end then."""
         self.as_written = scenario
+        self.wait_s = wait_s
         self._on_event = on_event
         self._samplers: list[Sampler] = []
         self._canary: CanaryWriter | None = None

@@ -8,7 +8,17 @@ from typing import Any
 
 from gameday.errors import GamedayError
 from gameday.targets.ability import able
-from gameday.targets.base import Clients, Deployable, Disks, Execution, Networked, Requestable, Target
+from gameday.targets.base import (
+    Clients,
+    Deployable,
+    Disks,
+    Drainable,
+    Execution,
+    Freezable,
+    Networked,
+    Requestable,
+    Target,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +44,6 @@ class TargetOperations:
                 return f"{target.stop(component, timeout_s)}; {target.start(component, timeout_s)}"
             case "kill":
                 return target.kill(component, str(arguments["signal"]), timeout_s)
-            case "pause":
-                return target.pause(component, timeout_s)
             case "resume":
                 return target.resume(component, timeout_s)
             case "restore":
@@ -52,10 +60,14 @@ class TargetOperations:
     ) -> str:
         """What some targets cannot do."""
         match operation:
+            case "pause":
+                return able(self.target, Freezable, operation).pause(component, timeout_s)
             case "rollback":
                 return able(self.target, Deployable, operation).rollback(component, timeout_s)
             case "reconnect":
                 return able(self.target, Networked, operation).heal(component, None, None, timeout_s)
+            case "uncordon":
+                return able(self.target, Drainable, operation).uncordon(component, None, timeout_s)
             case "disconnect":
                 return able(self.target, Clients, operation).disconnect(
                     component, arguments["keep"], timeout_s

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -10,11 +12,12 @@ from typing import Any
 
 from gameday.deadman import DeadManSwitch
 from gameday.environment import Environment
-from gameday.errors import UndoError
+from gameday.errors import Refused, TargetError, UndoError
 from gameday.evidence import Evidence
 from gameday.journal import Holder, Recorded, Undo, UndoLog
 from gameday.project import Project
-from gameday.targets.base import DeadMan, Running, Switch, Target
+from gameday.targets.base import Running, Target
+from gameday.targets.safety import DeadMan, Mirror, Mirroring, Switch
 from gameday.timeline import Kind, TimelineWriter
 from gameday.undo import Reverted, revert_all
 
@@ -32,7 +35,9 @@ class Safeguard:
             **header,
             "project": str(project.root),
             "evidence": str(evidence.folder.resolve()),
+            "host": socket.gethostname(),
         }
+        self._mirror: Mirror | None = None
         self._log: UndoLog | None = None
         self._switch: Switch | None = None
         self._held: Switch | None = None
@@ -56,13 +61,16 @@ class Safeguard:
         output = self._evidence.folder / "deadman.log"
         self._held = await asyncio.to_thread(target.dead_man_switch, self.log, output, scenario)
         self._switch = self._held
+        if isinstance(target, Mirroring):
+            self._header["identity"] = await asyncio.to_thread(target.identity)
+            self._mirror = target.mirror(self._evidence.drill, output)
 
     def confirm(self) -> str:
         """The target's own switch is there; in words. Raises UndoError when it is not."""
         if self._held is None:
             return "a process, when it is armed"
         self._held.confirm()
-        return f"stands ready as pid {self._held.pid}, and locks the environment"
+        return f"stands ready as {self._held.where}, and locks the environment"
 
     def lost(self) -> str | None:
         """Why nobody stands behind this drill any more, though something may be left to revert."""
@@ -83,10 +91,10 @@ class Safeguard:
         """
         if self._log is None:
             header = {**self._header, "holder": asdict(Holder.me())}
-            self._log = UndoLog.create(self._folder, self._evidence.drill, header)
+            self._log = UndoLog.create(self._folder, self._evidence.drill, header, self._mirror)
         if self._switch is None:
             self._switch = DeadManSwitch(self._log.path, self._evidence.folder / "deadman.log")
-        recorded = self._log.record(undo, ttl_s)
+        recorded = await asyncio.to_thread(self._log.record, undo, ttl_s)
         self.timeline.record(Kind.UNDO_RECORDED, **_named(recorded), ttl_s=ttl_s)
         await asyncio.to_thread(self._switch.arm, recorded.deadline_ns)
         self.timeline.record(Kind.DEADMAN_ARMED, pid=self._switch.pid, ttl_s=ttl_s)
@@ -101,7 +109,10 @@ class Safeguard:
             await asyncio.to_thread(self._switch.disarm)
             self._switch = None
         if ok:
-            self._log.remove()
+            try:
+                await asyncio.to_thread(self._log.remove)
+            except TargetError as error:  # it says that all is reverted
+                print(f"warning: {error}", file=sys.stderr)
         self._log = None
         return ok
 
@@ -112,7 +123,7 @@ def operator_resets(environment: Environment) -> tuple[Undo, ...]:
     return tuple(
         Undo("request", name, {"http": operator.reset})
         for name, operator in operators.items()
-        if operator is not None and operator.reset is not None
+        if operator is not None and operator.reset is not None and environment.concerns(name)
     )
 
 
@@ -132,7 +143,7 @@ async def revert_and_prove(
     try:
         await asyncio.to_thread(revert_all, log, target, by, started, ended)
         problem = "; ".join(f"{left.undo.operation} {left.undo.component}" for left in log.pending())
-    except UndoError as error:
+    except (UndoError, Refused) as error:
         problem = str(error)
     await asyncio.sleep(0)  # the events of the last undo
     if problem:

@@ -12,22 +12,27 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from random import random
 from typing import Any, Self
 
 from gameday import __version__
 from gameday.clock import Instant
 from gameday.detectors.base import AlertState
-from gameday.errors import Aborted, Refused, UsageError
+from gameday.errors import Aborted, GamedayError, LockHeld, Refused, UsageError
 from gameday.evidence import Evidence
 from gameday.experiment import compile_experiment
 from gameday.lock import DrillLock
 from gameday.plan import GIVE_UP_S
+from gameday.runbook.parse import load_runbook
+from gameday.runbook.verbs import verbs
 from gameday.safeguard import Safeguard
 from gameday.striking import HASTE, Striking, in_s
-from gameday.targets.base import DeadMan, Preparing
+from gameday.targets.base import Preparing
+from gameday.targets.safety import DeadMan, Permitting
 from gameday.timeline import Event, Kind, Phase, TimelineWriter
 from gameday.watchers import Watchers
 
+TURN_S = 2.0
 ANSWER_GRACE_S = 1.0
 """Beyond a question's time: whoever answers keeps it, this only ends a wait that does not."""
 
@@ -42,7 +47,39 @@ class Session(Striking):
     async def __aenter__(self) -> Self:
         if isinstance(self.target, Preparing):
             await asyncio.to_thread(self.target.prepare)
+        if isinstance(self.target, Permitting):
+            await asyncio.to_thread(self.target.check_permitted, self.scenario.faults, self._steps())
         experiment = compile_experiment(self.as_written, self.instance)
+        self.evidence = await self._await_turn(experiment)
+        self.timeline = TimelineWriter(self.evidence.timeline, self._on_event)
+        self._safeguard.timeline = self.timeline
+        self.watchers = Watchers(self.evidence.samples, self.probes)
+        self._record_start()
+        try:
+            await self._start_watching()
+        except BaseException as error:
+            self.abort(f"watching could not begin: {error}")
+            await self.__aexit__(type(error), error, None)
+            raise
+        return self
+
+    async def _await_turn(self, experiment: Mapping[str, Any]) -> Evidence:
+        """Take the lock, at once or as soon as others have ended, at most so long as `wait_s` says."""
+        deadline_ns = in_s(self.wait_s)
+        while True:
+            try:
+                return await self._take_turn(experiment)
+            except LockHeld:
+                if Instant.now().mono_ns >= deadline_ns:
+                    raise
+            await asyncio.sleep(TURN_S * (1 + random()))  # noqa: S311 - so that not all who wait ask at once
+
+    async def _take_turn(self, experiment: Mapping[str, Any]) -> Evidence:
+        """Lock and evidence folder, or neither.
+
+        Raises:
+            LockHeld: somebody else drills here.
+        """
         evidence = Evidence.named(self.project.reports, self.scenario.scenario)
         self._lock = DrillLock(self.project.state, self.instance)
         self._lock.acquire(evidence.drill, self.scenario.scenario)
@@ -55,18 +92,7 @@ class Session(Striking):
             await self._safeguard.close()
             self._lock.release()
             raise
-        self.evidence = evidence
-        self.timeline = TimelineWriter(self.evidence.timeline, self._on_event)
-        self._safeguard.timeline = self.timeline
-        self.watchers = Watchers(self.evidence.samples, self.probes)
-        self._record_start()
-        try:
-            await self._start_watching()
-        except BaseException as error:
-            self.abort(f"watching could not begin: {error}")
-            await self.__aexit__(type(error), error, None)
-            raise
-        return self
+        return evidence
 
     async def __aexit__(self, *_: object) -> None:
         try:
@@ -91,6 +117,12 @@ class Session(Striking):
             version=__version__,
         )
         self.timeline.enter(Phase.PREFLIGHT, self.plan.budget_s(Phase.PREFLIGHT))
+
+    def _steps(self) -> tuple[tuple[str, str], ...]:
+        """What the runbook may do; nothing where it cannot be read, which preflight tells."""
+        with suppress(GamedayError):
+            return verbs(load_runbook(self.project.runbook_file(str(self.scenario.runbook))))
+        return ()
 
     def _undo_header(self) -> dict[str, Any]:
         return {

@@ -19,7 +19,8 @@ from gameday.preflight import check_fault, check_runbook, check_targets, hit_by
 from gameday.runbook.manual import Manual, NoManual
 from gameday.safeguard import Safeguard
 from gameday.targets.ability import able
-from gameday.targets.base import DeadMan, Remembering
+from gameday.targets.base import Remembering
+from gameday.targets.safety import DeadMan
 from gameday.timeline import Kind, Phase
 from gameday.watchers import Seen
 

@@ -13,6 +13,7 @@ from gameday.targets.base import (
     Connectable,
     Deployable,
     Disks,
+    Drainable,
     Floodable,
     Limitable,
     Networked,
@@ -100,12 +101,22 @@ def revert(undo: Undo, target: Target) -> str:
         case "detach":
             kind = undo.arguments["kind"]
             return able(target, Clients, what).detach(undo.component, kind, REVERT_TIMEOUT_S)
+        case _:
+            return _give_back(undo, target, what)
+
+
+def _give_back(undo: Undo, target: Target, what: str) -> str:
+    """What a component lives on."""
+    match undo.operation:
         case "connect":
             connections = undo.arguments["connections"]
             return able(target, Connectable, what).connect(undo.component, connections, REVERT_TIMEOUT_S)
         case "unlimit":
             before = undo.arguments["before"]
             return able(target, Limitable, what).unlimit(undo.component, before, REVERT_TIMEOUT_S)
+        case "uncordon":
+            nodes = undo.arguments["nodes"]
+            return able(target, Drainable, what).uncordon(undo.component, nodes, REVERT_TIMEOUT_S)
         case "unflood":
             return able(target, Floodable, what).unflood(undo.component, REVERT_TIMEOUT_S)
     raise UndoError(f"{what}: unknown operation; this version does not know it")

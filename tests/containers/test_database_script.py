@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gameday.targets.docker.database_script import SCRIPT
+from gameday.targets.database_script import SCRIPT
 
 COMMANDS = ("mkdir", "mv", "find", "rm", "rmdir", "cp")
 """Those that change something that matters."""

@@ -48,12 +48,13 @@ class Abilities:
     full: set[str] = field(default_factory=set)
     clients: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     modes: dict[str, Any] = field(default_factory=dict)
+    cordoned: set[str] = field(default_factory=set)
     answer: str = "200 OK"
     refuses: str | None = None
 
 
 class AbleTarget(FakeTarget):
-    """Implements `Networked`, `Requestable`, `Deployable`, `Disks`, `Clients` and `Destroyable`."""
+    """Implements `Networked`, `Drainable`, `Requestable`, `Deployable`, `Disks`, `Clients` and `Destroyable`."""
 
     def __init__(self, environment: Environment, instance: str, project: Project) -> None:
         super().__init__(environment, instance, project)
@@ -96,6 +97,19 @@ class AbleTarget(FakeTarget):
         }
         self.does.impaired = kept
         return self._told("heal", component, client, name)
+
+    # --- nodes ----------------------------------------------------------------------------------------------
+
+    def nodes(self, component: str) -> tuple[str, ...]:
+        return (f"below-{component}",)
+
+    def drain(self, component: str, ttl_s: float, timeout_s: float) -> str:  # noqa: ARG002
+        self.does.cordoned |= set(self.nodes(component))
+        return self._told("drain", component, ttl_s)
+
+    def uncordon(self, component: str, nodes: Sequence[str] | None, timeout_s: float) -> str:  # noqa: ARG002
+        self.does.cordoned -= set(self.nodes(component) if nodes is None else nodes)
+        return self._told("uncordon", component, nodes)
 
     # --- requests -------------------------------------------------------------------------------------------
 

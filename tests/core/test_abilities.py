@@ -36,6 +36,7 @@ def target(tmp_path: Path) -> AbleTarget:
         ),
         (Undo("heal", "database", {"client": None, "name": None}), ("heal", "database", None, None)),
         (Undo("request", "api", {"http": "DELETE /mode"}), ("request", "api", "DELETE /mode", None)),
+        (Undo("uncordon", "api", {"nodes": ["one"]}), ("uncordon", "api", ["one"])),
         (Undo("unfill", "api"), ("unfill", "api")),
         (Undo("detach", "database", {"kind": "exhaust"}), ("detach", "database", "exhaust")),
     ],
@@ -52,6 +53,7 @@ def test_an_undo_asks_its_target_for_the_exact_reverse(
     [
         Undo("heal", "database", {"client": None, "name": None}),
         Undo("request", "api", {"http": "DELETE /mode"}),
+        Undo("uncordon", "api", {"nodes": ["one"]}),
         Undo("unfill", "api"),
         Undo("detach", "database", {"kind": "exhaust"}),
         Undo("deploy", "api", {"version": ""}),
@@ -162,6 +164,7 @@ def test_every_verb_of_runbooks_can_be_carried_out(target: AbleTarget, verb: str
     ("verb", "component", "call"),
     [
         ("reconnect", "database", ("heal", "database", None, None)),
+        ("uncordon", "api", ("uncordon", "api", None)),
         ("disconnect", "database", ("disconnect", "database", ("agente-api",))),
         ("reclaim", "api", ("reclaim", "api")),
         ("request", "api", ("request", "api", "PUT /admin/pms/mode", {"mode": "queue"})),

@@ -15,7 +15,7 @@ PATH = "is not a path; expected one that begins with '/', such as /health"
 REQUEST = "is not a request; expected GET, POST, PUT, PATCH, DELETE or HEAD and a path, such as GET /health"
 PORT = "is not a port; expected a number from 1 to 65535, or auto"
 ANSWERS = "sql: select 1, component: database, every: 100ms"
-KINDS = "postgresql, valkey, command, docker, fake"
+KINDS = "postgresql, valkey, command, docker, kubernetes, fake"
 HERE = "components here: database, cache, api"
 
 
@@ -25,7 +25,7 @@ HERE = "components here: database, cache, api"
         case(
             "target: process",
             "target: mesos",
-            "2: target: 'mesos' is not allowed; expected 'process', 'docker' or 'fake'",
+            "2: target: 'mesos' is not allowed; expected 'process', 'docker', 'kubernetes' or 'fake'",
             id="unknown-target",
         ),
         case(

@@ -15,8 +15,8 @@ TOP = (
     "recovered, afterwards, objectives, safety"
 )
 ONE_FAULT = (
-    "expected exactly one of kill, stop, remove, pause, disconnect, limit, partition, delay, throttle, lose, degrade, "
-    "leak, burn, flood, fill, exhaust, flush, destroy, deploy;"
+    "expected exactly one of kill, stop, remove, pause, disconnect, limit, drain, partition, delay, throttle, lose, "
+    "degrade, leak, burn, flood, fill, exhaust, flush, destroy, deploy;"
 )
 TITLE = "title: The database dies"
 FAULT = "fault: {kill: database, signal: SIGKILL}"

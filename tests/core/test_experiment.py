@@ -23,6 +23,8 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
 HEAVY = {
+    "alembic",
+    "cronsim",
     "kubernetes",
     "docker",
     "chaoslib",
@@ -128,6 +130,9 @@ def test_help_names_every_command() -> None:
         "judge",
         "show",
         "history",
+        "submit",
+        "follow",
+        "schedule",
         "env",
         "validate",
         "schema",

@@ -63,6 +63,12 @@ EVERY = [
         undo("heal", "database", client="api", name="gameday-partition"),
     ),
     (
+        "{partition: database, dns: cut}",
+        "partition everybody to database (blackhole, names cut too)",
+        undo("heal", "database", client=None, name="gameday-partition"),
+    ),
+    ("{drain: api}", "drain the nodes of api", undo("uncordon", "api", nodes=["below-api"])),
+    (
         "{delay: database, client: api, by: 1500ms, jitter: 200ms}",
         "delay api to database by 1.5s ± 200ms",
         undo("heal", "database", client="api", name="gameday-delay"),
@@ -139,7 +145,7 @@ def in_force(target: AbleTarget) -> bool:
     does = target.does
     down = any(found.running is not Running.UP for found in target.status().values())
     deployed = any(versions[-1] for versions in does.versions.values())
-    return bool(down or deployed or does.impaired or does.modes or does.full or does.clients)
+    return bool(down or deployed or does.impaired or does.modes or does.full or does.clients or does.cordoned)
 
 
 @pytest.mark.parametrize(

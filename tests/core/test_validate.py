@@ -97,7 +97,7 @@ def test_every_problem_of_every_file_is_told_on_standard_error(files: Path) -> N
             "x.md",
             RUNBOOK.replace("start: database", "begin: database").encode(),
             "28: do: expected exactly one of start, stop, restart, kill, pause, resume, restore, rollback, reconnect, "
-            "disconnect, reclaim, request, status, logs; found begin",
+            "uncordon, disconnect, reclaim, request, status, logs; found begin",
             id="unknown-operation",
         ),
         pytest.param(

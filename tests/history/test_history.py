@@ -1,4 +1,4 @@
-"""The index of drills: many writers, every kind of trouble, and always the way back from the folders."""
+"""The history of drills: many writers, every kind of trouble, and always the way back from the folders."""
 
 from __future__ import annotations
 
@@ -124,6 +124,16 @@ def test_drills_are_filtered_and_the_newest_comes_first(history: History, projec
     assert history.drills(scenario="other") == history.drills(environment="other") == ()
 
 
+def test_instances_and_parts_of_an_environment_are_in_it(history: History, project: Project) -> None:
+    for name in ("hotel-local", "hotel-local@database-down", "hotel-local-2"):
+        history.add(records.passed(project.reports / name, drill=name, environment=name))
+    assert {row.drill for row in history.drills(environment="hotel-local")} == {
+        "hotel-local",
+        "hotel-local@database-down",
+    }
+    assert len(history.drills(environment="hotel-local@database-down")) == 1
+
+
 def test_asking_where_no_drill_ever_ran_leaves_no_file(history: History, project: Project) -> None:
     assert history.drills() == ()
     assert list(project.reports.iterdir()) == []
@@ -229,11 +239,11 @@ def test_a_database_of_another_version_is_named_and_rebuilt(history: History, pr
     record = records.passed(project.reports / "one")
     history.add(record)
     with closing(sqlite3.connect(file_of(project))) as connection:
-        connection.execute("UPDATE gameday_schema SET version = 99")
+        connection.execute("UPDATE gameday_migrations SET version_num = '9999'")
         connection.commit()
-    with pytest.raises(HistoryError, match="version 99"):
+    with pytest.raises(HistoryError, match="version 9999"):
         history.add(record)
-    assert history.rebuild().why == "of version 99"
+    assert history.rebuild().why == "of version 9999"
     assert len(history.drills()) == 1
 
 
@@ -430,6 +440,34 @@ def test_an_index_of_the_first_version_is_brought_up_to_date_and_keeps_what_has_
     assert len(history.drills()) == 3
 
 
+def test_an_index_from_before_migrations_is_taken_over_and_learns_the_reasons(
+    history: History, project: Project
+) -> None:
+    record = records.failed(project.reports / "one")
+    history.add(record)
+    to_version_2(file_of(project))
+    (row,) = history.drills()
+    assert row.reasons == list(record.verdict.reasons)
+    with closing(sqlite3.connect(file_of(project))) as connection:
+        tables = {
+            name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        }
+    assert "gameday_schema" not in tables
+
+
+def test_a_version_from_before_migrations_that_nobody_knows_is_refused(
+    history: History, project: Project
+) -> None:
+    record = records.passed(project.reports / "one")
+    history.add(record)
+    to_version_2(file_of(project))
+    with closing(sqlite3.connect(file_of(project))) as connection:
+        connection.execute("UPDATE gameday_schema SET version = 99")
+        connection.commit()
+    with pytest.raises(HistoryError, match="version before 99"):
+        history.add(record)
+
+
 def test_folders_of_runs_are_no_damaged_drills(history: History, project: Project) -> None:
     (project.reports / "20260302T090000Z-run").mkdir()
     (project.reports / "20260302T090000Z-run-2").mkdir()
@@ -437,10 +475,22 @@ def test_folders_of_runs_are_no_damaged_drills(history: History, project: Projec
 
 
 def to_version_1(path: Path) -> None:
-    """What the first version had: without outcomes, and nothing empty."""
+    """What the first version had: no migrations, no outcomes or reasons, and nothing empty."""
+    to_version_2(path)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("ALTER TABLE gameday_drill_alerts DROP COLUMN outcome")
         connection.execute("ALTER TABLE gameday_drills DROP COLUMN rules")
         connection.execute("ALTER TABLE gameday_drills DROP COLUMN counted")
         connection.execute("UPDATE gameday_schema SET version = 1")
+        connection.commit()
+
+
+def to_version_2(path: Path) -> None:
+    """What there was before migrations: a version in a table of one row, and no evidence."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE gameday_migrations")
+        connection.execute("DROP TABLE gameday_evidence_files")
+        connection.execute("ALTER TABLE gameday_drills DROP COLUMN reasons")
+        connection.execute("CREATE TABLE gameday_schema (version INTEGER PRIMARY KEY)")
+        connection.execute("INSERT INTO gameday_schema VALUES (2)")
         connection.commit()

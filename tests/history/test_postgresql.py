@@ -1,16 +1,25 @@
-"""The index of a team: the same promises on a real PostgreSQL."""
+"""The history of a team: the same promises on a real PostgreSQL."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 
-from gameday.history import History
+from gameday.history import History, HistoryError, connect
+from gameday.history.connect import open_engine
+from gameday.history.migrate import VERSION_TABLE, ensure_schema
+from gameday.history.model import Base
 from gameday.project import Project
 from gameday.targets.process import ProcessTarget
+from history.shop import digests
 from history.writers import NAMES, write_at_once
 from reporting import records
 from targets.small import DATABASE, make_environment
@@ -55,6 +64,41 @@ def test_sixteen_writers_at_once_lose_nothing_and_store_nothing_twice(
         ((_, tallies),) = history.tallies(rows[0].environment).items()
     assert sum(tally.drills for tally in tallies.drills) == len(NAMES)
     assert {tally.outcome.value for tally in tallies.alerts} == {"fired", "collateral"}
+    with History.open(project) as history:
+        for name in ("shared", "w0-0", "w15-5"):
+            history.fetch(name, project.root / "fetched" / name)
+            assert digests(project.root / "fetched" / name) == digests(project.reports / name)
+
+
+def test_migrations_make_what_the_model_says(database: str) -> None:
+    engine = open_engine(make_url(database), 1.0)
+    ensure_schema(engine, 1.0)
+    with engine.connect() as connection:
+        ours = {"include_object": lambda _object, name, *_: name != VERSION_TABLE}
+        context = MigrationContext.configure(connection, opts={"compare_type": True, **ours})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_a_server_that_answers_no_more_is_given_up(database: str) -> None:
+    begun = time.monotonic()
+    engine = open_engine(make_url(database), 1.0, transaction_s=1.0)
+    with pytest.raises(OperationalError), engine.connect() as connection:
+        connection.exec_driver_sql("SELECT pg_sleep(25)")
+    assert 1 <= time.monotonic() - begun < 15
+
+
+def test_a_row_that_somebody_else_keeps_locked_is_waited_for_only_so_long(
+    project: Project, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connect, "LOCK_TIMEOUT_S", 1)
+    record = records.passed(project.reports / "one")
+    with History.open(project) as history, psycopg.connect(database) as other:
+        history.add(record)
+        other.execute("SELECT * FROM gameday_drills FOR UPDATE")
+        with pytest.raises(HistoryError, match=r"lock timeout.*history add"):
+            history.add(record)
+        other.rollback()
+        history.add(record)
 
 
 def test_tables_of_the_first_version_are_brought_up_to_date(project: Project, database: str) -> None:
@@ -62,10 +106,14 @@ def test_tables_of_the_first_version_are_brought_up_to_date(project: Project, da
         record = records.failed(project.reports / "one")
         history.add(record)
     with psycopg.connect(database) as connection:
+        connection.execute("DROP TABLE gameday_migrations, gameday_evidence_files")
+        connection.execute("CREATE TABLE gameday_schema (version integer PRIMARY KEY)")
+        connection.execute("INSERT INTO gameday_schema VALUES (1)")
         connection.execute("ALTER TABLE gameday_drill_alerts DROP COLUMN outcome")
-        connection.execute("ALTER TABLE gameday_drills DROP COLUMN rules, DROP COLUMN counted")
+        connection.execute(
+            "ALTER TABLE gameday_drills DROP COLUMN rules, DROP COLUMN counted, DROP COLUMN reasons"
+        )
         connection.execute("ALTER TABLE gameday_drills ALTER COLUMN rto_s SET NOT NULL")
-        connection.execute("UPDATE gameday_schema SET version = 1")
 
     with History.open(project) as history:
         (row,) = history.drills()

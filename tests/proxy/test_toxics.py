@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +21,7 @@ from gameday.proxy import (
     Slicer,
     SlowClose,
     Timeout,
+    launch,
 )
 from proxy.world import World, eventually, exchange, receive, silent, timed
 
@@ -121,6 +124,26 @@ def test_blackhole_hides_that_a_side_has_gone(world: World) -> None:
     assert silent(connection)
     world.client.reset()
     assert connection.recv(1) == b""
+
+
+def test_healing_goes_on_where_a_client_has_gone_meanwhile(world: World, tmp_path: Path) -> None:
+    (tmp_path / "uvloop.py").write_text("raise ImportError")  # as where it is not installed
+    world.process.terminate()
+    world.process.wait(5)
+    world.process = launch(world.config, world.output, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert world.client.status().loop == "asyncio"
+    gone, there = world.open(), world.open()
+    world.put(Blackhole(), direction=Direction.DOWNSTREAM)
+    for connection in (gone, there):
+        connection.sendall(b"later")
+    gone.shutdown(socket.SHUT_WR)  # the server answers and ends: both are held
+    gone.close()
+    assert silent(there)
+    assert world.client.remove(
+        "db", "toxic"
+    )  # what is passed on meets a reset, and the end after it no connection
+    assert receive(there, 5) == b"later"
+    assert eventually(lambda: world.client.status().link("db").connections == 1)
 
 
 def test_reset_breaks_open_and_new_connections(world: World) -> None:

@@ -130,8 +130,8 @@ def with_block(block: str, heading: str = "X") -> str:
 
 
 ONE_VERB = (
-    "expected exactly one of start, stop, restart, kill, pause, resume, restore, rollback, reconnect, disconnect, "
-    "reclaim, request, status, logs;"
+    "expected exactly one of start, stop, restart, kill, pause, resume, restore, rollback, reconnect, uncordon, "
+    "disconnect, reclaim, request, status, logs;"
 )
 
 

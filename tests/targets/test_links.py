@@ -268,6 +268,8 @@ def test_what_cannot_be_impaired_is_refused_and_says_what_would_be_needed(make_t
         target.paths("web", None)
     with pytest.raises(UsageError, match=r"from peer to web .*\{client: peer, server: web\}"):
         target.impair(PartitionFault(partition="web", client="peer"), "fault-1", 30, 5)
+    with pytest.raises(UsageError, match="dns: cut: target process cannot do that"):
+        target.paths("peer", None, PartitionFault(partition="peer", dns="cut"))
     with pytest.raises(ComponentNotFound, match="no component 'nobody'"):
         target.paths("nobody", None)
     with pytest.raises(UsageError, match="ttl_s"):

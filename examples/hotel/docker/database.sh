@@ -3,7 +3,10 @@
 set -euo pipefail
 
 mkdir -p /backup/archive
-chown postgres:postgres /backup /backup/archive
+# in Kubernetes it is not root, and its volumes are its own
+if [ "$(id -u)" = 0 ]; then
+    chown postgres:postgres /backup /backup/archive
+fi
 
 # A new, empty cluster in place of lost data would look healthy, and its log would mix with the archive's.
 if [ -e /backup/base ] && [ ! -s "$PGDATA/PG_VERSION" ]; then

@@ -19,9 +19,8 @@ from gameday.errors import Aborted, GamedayError, UsageError
 from gameday.project import Project
 
 if TYPE_CHECKING:
-    from gameday.clock import Instant
     from gameday.drill import Request
-    from gameday.reporting.console import DrillConsole, LiveStatus
+    from gameday.reporting.console import DrillConsole
     from gameday.runbook.manual import Manual
     from gameday.scenario import Scenario
     from gameday.session import Session
@@ -42,6 +41,10 @@ class Options:
     disarmed: bool = False
     answers: Path | None = None
     interactive: bool = False
+    part: bool = False
+    """Only what the drill touches and watches is locked, and others may run beside it."""
+    wait_s: float = 0.0
+    """How long to wait for others to end their drills there."""
 
 
 def run(scenario: str, options: Options) -> int:
@@ -77,6 +80,7 @@ def load(scenario: str, options: Options) -> Request:
         options.speed,
         rules=options.rules,
         disarmed=options.disarmed,
+        part=options.part,
     )
 
 
@@ -94,7 +98,7 @@ def _run(request: Request, engine: EngineProcess, options: Options) -> int:
     from gameday.reporting.console import DrillConsole
 
     console = DrillConsole(sys.stderr if options.as_json else sys.stdout)
-    request = replace(request, manual=_manual(request, options, console))
+    request = replace(request, manual=_manual(request, options, console), wait_s=options.wait_s)
     if not options.up:
         return _drill(request, engine, console, as_json=options.as_json)
     return _run_in_its_own(request, engine, console, as_json=options.as_json)
@@ -151,7 +155,12 @@ def _drill(
 ) -> int:
     """`on_watch` is called when the drill has taken the signals over."""
     from gameday.drill import conduct
+    from gameday.recovery import settle
 
+    for settled in settle(request.project, request.instance):
+        _say(f"{settled.drill}: its dead-man switch had put it back: {settled.detail}")
+        if settled.evidence is not None and (settled.evidence / "timeline.jsonl").exists():
+            close(settled.evidence, settled.project)
     try:
         folder = asyncio.run(conduct(request, engine, _View(console, on_watch)))
         code = close(folder, request.project, console)
@@ -199,6 +208,8 @@ class _View:
             self._on_watch()
             self._preparing = threading.Thread(target=_prepare_closing, name="gameday-prepare", daemon=True)
             self._preparing.start()
+        from gameday.commands.status import status_of
+
         self._console.tick(status_of(session))
 
 
@@ -214,52 +225,6 @@ def _prepare_closing() -> None:
         from gameday.reporting.html import prepare
 
         prepare()
-
-
-def status_of(session: Session) -> LiveStatus:
-    """Where a running drill stands, as the console shows it."""
-    from gameday.clock import Instant
-    from gameday.reporting.console import LiveStatus, StepStatus
-    from gameday.timeline import Kind
-
-    now, timeline = Instant.now(), session.timeline.timeline
-    entered = timeline.last(Kind.PHASE_STARTED)
-    effective, recovered = timeline.first(Kind.FAULT_EFFECTIVE), timeline.first(Kind.SERVICE_RECOVERED)
-    step, ended = timeline.last(Kind.STEP_STARTED), timeline.last(Kind.STEP_ENDED)
-    current = step if step is not None and (ended is None or ended.seq < step.seq) else None
-    answers = session.watchers.answers()
-    return LiveStatus(
-        phase=session.timeline.phase,
-        phase_elapsed_s=now - entered.at if entered else 0.0,
-        phase_budget_s=float(entered.data["budget_s"]) if entered else None,
-        since_effect_s=now - effective.at if effective else None,
-        rto_s=session.scenario.rto_s,
-        alerts=_alerts(session, now),
-        probes=tuple(
-            (name, state.ok, answers[name].detail if name in answers else "")
-            for name, state in session.watchers.states.items()
-        ),
-        step=StepStatus(current.data["heading"], current.data["budget_s"], now - current.at)
-        if current
-        else None,
-        recovered_s=recovered.at - effective.at if recovered and effective else None,
-    )
-
-
-def _alerts(session: Session, now: Instant) -> tuple[tuple[str, str, float | None], ...]:
-    from gameday.detectors.base import AlertState
-
-    expected = session.scenario.alert
-    rows = []
-    for alert in session.detector.alerts():
-        if not alert.summary or (alert.name != expected and alert.state is AlertState.INACTIVE):
-            continue
-        since = alert.firing_since or alert.pending_since
-        age_s = now - since if since is not None else None
-        rows.append(
-            (alert.name, alert.state.value, age_s if alert.state is not AlertState.INACTIVE else None)
-        )
-    return tuple(sorted(rows, key=lambda row: row[0] != expected))
 
 
 def _confirm(request: Request) -> None:
@@ -355,13 +320,13 @@ def recover(
 ) -> int:
     """Finish drills whose runner is gone; returns 0 when nothing is left of any, else 5."""
     from gameday.journal import UndoLog
-    from gameday.recovery import recover_log
+    from gameday.recovery import is_of, recover_log
 
+    code = _fetch(environment, out) if environment is not None and log is None else 0
     paths = [log] if log else [found.path for found in UndoLog.find(Project.find().state / "undo")]
-    code = 0
     for path in paths:
         try:
-            if environment is not None and UndoLog(path).header.get("instance") != environment:
+            if environment is not None and not is_of(UndoLog(path).header, environment):
                 continue
             result = recover_log(path, by, reason)
         except GamedayError as error:
@@ -379,6 +344,21 @@ def recover(
     if not paths:
         out("nothing to recover")
     return code
+
+
+def _fetch(environment: str, out: Callable[[str], None]) -> int:
+    """What drills from elsewhere have left in an environment, as logs of this project; the exit code."""
+    from gameday.recovery import fetch_logs
+
+    project = Project.find()
+    if not (project.root / "environments" / f"{environment.partition('@')[0]}.yaml").exists():
+        return 0
+    try:
+        fetch_logs(project, environment)
+    except GamedayError as error:
+        out(f"{environment}: what drills have left there cannot be known: {error}")
+        return error.exit_code
+    return 0
 
 
 def _say(line: str) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from gameday.errors import UsageError
@@ -37,19 +42,75 @@ def judge(drill: str) -> int:
         console.close()
 
 
-def show(drill: str, *, as_json: bool) -> None:
-    """Print a drill as it lies there; writes nothing."""
+def show(drill: str, to: Path | None, *, as_json: bool) -> None:
+    """Print a drill as it lies in its folder, or in a history at a URL; with `to`, put its files there.
+
+    Raises:
+        UsageError: there is no such drill, or `to` is there already.
+        HistoryError: it cannot be read from the history.
+    """
+    if to is not None and to.exists():
+        raise UsageError(f"--to {to}: it is there already; name a folder that is not")
+    with _evidence(drill, to) as (folder, shown):
+        _print(folder, shown, as_json=as_json)
+    if to is not None:
+        print(f"Its files: {to}", file=sys.stderr)
+
+
+@contextmanager
+def _evidence(drill: str, to: Path | None) -> Iterator[tuple[Path, Path]]:
+    """The folder to read, which may be gone afterwards, and what to call it."""
+    from gameday.history import URL_VARIABLE, History
+
+    if not os.environ.get(URL_VARIABLE) or (Path(drill) / "timeline.jsonl").exists():
+        folder = _folder(drill)
+        if to is not None:
+            shutil.copytree(folder, to)
+        yield (to or folder), (to or folder)
+        return
+    with History.open(Project.find()) as index, tempfile.TemporaryDirectory(prefix="gameday-") as scratch:
+        name = index.find(drill).drill
+        folder = to or Path(scratch) / name
+        index.fetch(name, folder)
+        yield folder, to or Path(name)
+        if to is None:
+            print(
+                f"In the history at {index.where}; `gameday show {name} --to DIR` fetches it", file=sys.stderr
+            )
+
+
+def _print(folder: Path, shown: Path, *, as_json: bool) -> None:
     from gameday.record import load_record
     from gameday.reporting.console import DrillConsole
     from gameday.reporting.document import json_text, verdict_document
 
-    record = load_record(_folder(drill))
+    record = load_record(folder)
     if as_json:
         print(json_text(verdict_document(record)), end="")
         return
     console = DrillConsole(sys.stdout)
-    console.finish(record)
+    console.finish(replace(record, folder=shown))
     console.close()
+
+
+def add(folders: Sequence[Path], out: Callable[[str], None]) -> int:
+    """Store each folder, all of it or nothing; 3 when one could not be."""
+    from gameday.errors import GamedayError
+    from gameday.history import History
+    from gameday.record import load_record
+
+    code = 0
+    with History.open(Project.find()) as index:
+        for folder in folders:
+            try:
+                record = load_record(folder, with_samples=False)
+                index.add(record)
+            except GamedayError as error:
+                out(f"{folder}: not stored: {error}")
+                code = 3
+            else:
+                out(f"{record.drill}: {record.verdict.outcome.value}, stored at {index.where}")
+    return code
 
 
 def history(

@@ -10,6 +10,7 @@ from gameday.fault_spec import (
     DeployFault,
     DestroyFault,
     DisconnectFault,
+    DrainFault,
     ExhaustFault,
     FillFault,
     FloodFault,
@@ -31,6 +32,7 @@ from gameday.faults.deployment import Deploy
 from gameday.faults.disk import Fill
 from gameday.faults.kill import Kill
 from gameday.faults.network import Network
+from gameday.faults.nodes import Drain
 from gameday.faults.pause import Pause
 from gameday.faults.resources import Disconnect, Flood, Limit
 from gameday.faults.stop import Remove, Stop
@@ -42,7 +44,9 @@ from gameday.targets.base import (
     Deployable,
     Destroyable,
     Disks,
+    Drainable,
     Floodable,
+    Freezable,
     Limitable,
     Networked,
     OwnedTarget,
@@ -56,6 +60,7 @@ SpecialFault = (
     RemoveFault
     | DisconnectFault
     | LimitFault
+    | DrainFault
     | PartitionFault
     | DelayFault
     | ThrottleFault
@@ -80,7 +85,7 @@ def build(fault: AnyFault, target: OwnedTarget, ttl_s: float) -> Fault:
         case StopFault():
             return Stop(target, fault.stop, fault.count)
         case PauseFault():
-            return Pause(target, fault.pause, fault.count)
+            return Pause(able(target, Freezable, f"pause {fault.pause}"), fault.pause, fault.count)
         case DegradeFault() | LeakFault() | BurnFault() | FloodFault():
             return _inside(fault, target, ttl_s)
         case _:
@@ -105,6 +110,8 @@ def _around(fault: SpecialFault, target: OwnedTarget, what: str, ttl_s: float) -
             return Disconnect(able(target, Connectable, what), fault)
         case LimitFault():
             return Limit(able(target, Limitable, what), fault)
+        case DrainFault():
+            return Drain(able(target, Drainable, what), fault.drain, ttl_s)
         case PartitionFault() | DelayFault() | ThrottleFault() | LoseFault():
             return Network(able(target, Networked, what), fault, ttl_s)
         case FillFault():

@@ -30,7 +30,8 @@ class Network:
         path = f"{self.fault.client or 'everybody'} to {self.component}"
         match self.fault:
             case PartitionFault():
-                return f"partition {path} ({self.fault.how})"
+                names = ", names cut too" if self.fault.dns == "cut" else ""
+                return f"partition {path} ({self.fault.how}{names})"
             case DelayFault():
                 jitter = f" ± {format_duration(self.fault.jitter)}" if self.fault.jitter else ""
                 return f"delay {path} by {format_duration(self.fault.by)}{jitter}"

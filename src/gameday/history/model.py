@@ -1,15 +1,27 @@
-"""The rows of the index, and how a drill becomes one.
+"""The rows of the history, and how a drill becomes some.
 
-Only figures and names: never what a probe or a command answered, where a secret could hide. Whatever the trends
-and the coverage matrix (rule x scenario x runbook) will ask is a column from the start.
+The index has figures, names and the verdict's reasons: never what a command answered. Whatever the trends and the
+coverage matrix (rule x scenario x runbook) will ask is a column from the start. Beside it, in a team's database, are
+the files of the evidence themselves, which never hold a secret.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from sqlalchemy import DateTime, Dialect, ForeignKey, Index, String, TypeDecorator
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    TypeDecorator,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from gameday.coverage import AlertOutcome
@@ -19,6 +31,9 @@ from gameday.timeline import Kind
 if TYPE_CHECKING:
     from gameday.intervals import Measured
     from gameday.record import DrillRecord
+
+
+_REASON = 2000
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -49,13 +64,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 class Base(DeclarativeBase):
     """Tables carry the product's name: a team's database may hold others."""
 
-
-class SchemaRow(Base):
-    """One row: which version of these tables the database has."""
-
-    __tablename__ = "gameday_schema"
-
-    version: Mapped[int] = mapped_column(primary_key=True)
+    type_annotation_map: ClassVar[dict[Any, Any]] = {float: Double}  # whatever SQLAlchemy takes for a float
 
 
 class DrillRow(Base):
@@ -100,6 +109,8 @@ class DrillRow(Base):
     """The rules file that judged; None where the detector has rules of its own."""
     counted: Mapped[bool]
     """Whether it says something of alerts: its fault took effect, or it is a control, and nobody broke it off."""
+    reasons: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    """Why the verdict is what it is; None of a drill that an older gameday stored."""
     alerts: Mapped[list[AlertRow]] = relationship(order_by="AlertRow.alert", viewonly=True)
 
     @property
@@ -127,11 +138,33 @@ class AlertRow(Base):
     mttd_s: Mapped[float | None]
 
 
+class FileRow(Base):
+    """One file of a drill's evidence, whole."""
+
+    __tablename__ = "gameday_evidence_files"
+
+    drill: Mapped[str] = mapped_column(
+        String(255), ForeignKey("gameday_drills.drill", ondelete="CASCADE"), primary_key=True
+    )
+    name: Mapped[str] = mapped_column(String(1024), primary_key=True)
+    """Relative to the folder, such as `samples/bookings.csv`."""
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+    """Compressed by zlib."""
+    size: Mapped[int] = mapped_column("bytes", BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64))
+    """Of the file, in hexadecimal digits."""
+
+
+def drill_name(record: DrillRecord) -> str:
+    """What a drill is known by in every table."""
+    return one_line(record.drill, 200)
+
+
 def drill_values(record: DrillRecord, folder: str) -> dict[str, Any]:
     """The columns of a drill."""
     verdict, scenario = record.verdict, record.scenario
     return {
-        "drill": one_line(record.drill, 200),
+        "drill": drill_name(record),
         "scenario": scenario.scenario,
         "environment": one_line(record.environment, 200),
         "target": one_line(record.target, 40),
@@ -156,6 +189,7 @@ def drill_values(record: DrillRecord, folder: str) -> dict[str, Any]:
         "runbook": scenario.runbook,
         "rules": _rules(record),
         "counted": _counted(record),
+        "reasons": [one_line(reason, _REASON) for reason in verdict.reasons],
     }
 
 
@@ -213,7 +247,7 @@ def alert_values(record: DrillRecord) -> list[dict[str, Any]]:
     names = dict.fromkeys((*scenario.known_alerts, *fired))
     return [
         {
-            "drill": one_line(record.drill, 200),
+            "drill": drill_name(record),
             "alert": name,
             "expected": name == scenario.alert,
             "collateral": name in scenario.known_alerts and name != scenario.alert,

@@ -1,16 +1,15 @@
-"""`History`: add a drill, ask for drills, rebuild the index from the evidence folders."""
+"""`History`: add a drill, ask for drills, fetch what was stored, rebuild the index from the evidence folders."""
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 from sqlalchemy import (
     ColumnElement,
@@ -30,17 +29,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, selectinload
 
 from gameday.coverage import AlertOutcome, AlertTally, DrillTally
-from gameday.errors import GamedayError
-from gameday.history.model import AlertRow, DrillRow, alert_values, drill_values
-from gameday.history.schema import (
-    HistoryError,
-    ensure_schema,
-    has_schema,
-    is_unusable,
-    open_engine,
-    reason,
-    writing,
-)
+from gameday.history.connect import HistoryError, open_engine, reason, shown, writing
+from gameday.history.evidence_files import EvidenceFile, StoredFile, read_folder, write_folder
+from gameday.history.folders import Rebuilt, Skipped, candidates, loaded
+from gameday.history.migrate import ensure_schema, has_schema, is_unusable
+from gameday.history.model import AlertRow, DrillRow, FileRow, alert_values, drill_name, drill_values
 from gameday.project import Project
 
 if TYPE_CHECKING:
@@ -52,26 +45,7 @@ URL_VARIABLE = "GAMEDAY_HISTORY_URL"
 FILE_NAME = "history.sqlite"
 BUSY_TIMEOUT_S = 10.0
 _BATCH = 100
-_RUN = re.compile(r"[0-9]{8}T[0-9]{6}Z-run(-[0-9]+)?")
-"""Folders of `gameday run` with several scenarios; a drill's name ends with six hexadecimal digits."""
-
-
-class Skipped(NamedTuple):
-    """A folder that could not be indexed, and why."""
-
-    folder: Path
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Rebuilt:
-    """What `History.rebuild` did. `moved_aside` is where an unusable SQLite file was put, `why` what it was."""
-
-    found: int
-    indexed: int
-    skipped: tuple[Skipped, ...]
-    moved_aside: Path | None = None
-    why: str | None = None
+REBUILD = "gameday history rebuild"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +57,21 @@ class Tallies:
 
 
 class History:
-    """The index of one project. Several processes may write at once; not for several threads."""
+    """The drills of one project, or of a team. Several processes may write at once; not for several threads."""
 
-    def __init__(self, engine: Engine, reports: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        reports: Path,
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
+        *,
+        keeps_files: bool = False,
+    ) -> None:
         self._engine = engine
         self._reports = reports.absolute()
         self._busy_timeout_s = busy_timeout_s
+        self.keeps_files = keeps_files
+        """Whether the evidence itself goes into it, and not its index alone: where it is no file beside the reports."""
 
     @classmethod
     def open(
@@ -110,25 +93,27 @@ class History:
                 raise HistoryError(
                     f"history on {target.get_backend_name()}: expected a sqlite or postgresql URL"
                 )
-            return cls(open_engine(target, busy_timeout_s), project.reports, busy_timeout_s)
+            engine = open_engine(target, busy_timeout_s)
         except (SQLAlchemyError, ImportError, ValueError) as error:
             # the URL is not repeated: what cannot be parsed may hold a password anywhere
             raise HistoryError(
                 f"{URL_VARIABLE} or the given URL is not usable: {type(error).__name__}"
             ) from error
+        return cls(engine, project.reports, busy_timeout_s, keeps_files=bool(given))
 
     @property
     def where(self) -> str:
         """The database, without its password."""
-        return self._engine.url.render_as_string(hide_password=True)
+        return shown(self._engine.url)
 
     def add(self, record: DrillRecord) -> None:
-        """Index one drill; adding it again replaces what was there.
+        """Store one drill, all of it or nothing; adding it again replaces what was there.
 
         Raises:
-            HistoryError: not stored; `gameday history rebuild` will find the folder.
+            HistoryError: not stored; says how to do it later.
         """
-        with self._translated("write"):
+        later = f"gameday history add {record.folder}" if self.keeps_files else REBUILD
+        with self._translated("write", later):
             self._store([record])
 
     def drills(
@@ -146,14 +131,8 @@ class History:
         """
         query = _filtered(scenario, environment, verdict, since)
         query = query.order_by(DrillRow.started.desc(), DrillRow.drill.desc()).limit(limit)
-        with self._translated("read"):
-            if self._absent() or not has_schema(self._engine):
-                return ()
-            self._prepare()
-            with Session(self._engine) as session:
-                rows = tuple(session.scalars(query.options(selectinload(DrillRow.alerts))))
-                session.expunge_all()
-                return rows
+        with self._reading() as session:
+            return tuple(session.scalars(query.options(selectinload(DrillRow.alerts)))) if session else ()
 
     def tallies(self, environment: str) -> dict[str | None, Tallies]:
         """For the coverage matrix: what came of alerts in drills that count, and how many drills there were, of
@@ -162,7 +141,7 @@ class History:
         Raises:
             HistoryError: not readable.
         """
-        here = or_(DrillRow.environment == environment, DrillRow.environment.startswith(f"{environment}@"))
+        here = _in(environment)
         alerts = (
             select(DrillRow.rules, DrillRow.scenario, AlertRow.alert, AlertRow.outcome, func.count())
             .join(AlertRow, AlertRow.drill == DrillRow.drill)
@@ -178,17 +157,71 @@ class History:
             .order_by(DrillRow.scenario, func.max(DrillRow.started))
         )
         found: dict[str | None, Tallies] = {}
-        with self._translated("read"):
-            if self._absent() or not has_schema(self._engine):
+        with self._reading() as session:
+            if session is None:
                 return {}
-            self._prepare()
-            with Session(self._engine) as session:
-                for rules, *values in session.execute(drills):
-                    found.setdefault(rules, Tallies()).drills.append(DrillTally(*values))
-                for rules, scenario, alert, outcome, count in session.execute(alerts):
-                    tally = AlertTally(scenario, alert, AlertOutcome(outcome), count)
-                    found.setdefault(rules, Tallies()).alerts.append(tally)
+            for rules, *values in session.execute(drills):
+                found.setdefault(rules, Tallies()).drills.append(DrillTally(*values))
+            for rules, scenario, alert, outcome, count in session.execute(alerts):
+                tally = AlertTally(scenario, alert, AlertOutcome(outcome), count)
+                found.setdefault(rules, Tallies()).alerts.append(tally)
         return found
+
+    def find(self, drill: str) -> DrillRow:
+        """The drill of that name, the only one whose name ends so, or the `latest`.
+
+        Raises:
+            HistoryError: none, or several; or not readable.
+        """
+        newest = select(DrillRow).options(selectinload(DrillRow.alerts))
+        query = newest.order_by(DrillRow.started.desc(), DrillRow.drill.desc()).limit(2)
+        if drill != "latest":
+            query = query.where(DrillRow.drill.endswith(drill, autoescape=True))
+        exactly = newest.where(DrillRow.drill == drill)
+        with self._reading() as session:
+            found = (session and (list(session.scalars(exactly)) or list(session.scalars(query)))) or []
+        if not found or (len(found) > 1 and drill != "latest"):
+            raise HistoryError(
+                f"{drill!r}: {'several' if found else 'no'} drills in the history at {self.where}"
+            )
+        return found[0]
+
+    def files(self, drill: str) -> tuple[StoredFile, ...]:
+        """What it has of a drill's evidence, by name; nothing where only the index was kept.
+
+        Raises:
+            HistoryError: not readable.
+        """
+        query = select(FileRow.name, FileRow.size, FileRow.sha256).where(FileRow.drill == drill)
+        with self._reading() as session:
+            rows = session.execute(query.order_by(FileRow.name)) if session else ()
+            return tuple(StoredFile(*row) for row in rows)
+
+    def fetch(self, drill: str, folder: Path) -> tuple[StoredFile, ...]:
+        """Write a drill's evidence into a new folder, whole or not at all.
+
+        Raises:
+            HistoryError: it has no files of it, or damaged ones; or the folder cannot be written.
+        """
+        names = self.files(drill)
+        if not names:
+            raise HistoryError(f"the history at {self.where} has no files of {drill!r}")
+        with self._translated("read", REBUILD):
+            write_folder(folder, (self._file_of(drill, file) for file in names))
+        return names
+
+    def _file_of(self, drill: str, file: StoredFile) -> EvidenceFile:
+        """One at a time: a drill may have more than fits into memory."""
+        this = (FileRow.drill == drill, FileRow.name == file.name, FileRow.sha256 == file.sha256)
+        content: bytes | None = None
+        with self._reading() as session:
+            if session is not None:
+                content = session.scalar(select(FileRow.content).where(*this))
+        if content is None:
+            raise HistoryError(
+                f"{file.name} of {drill} was replaced in the history meanwhile; fetch it again"
+            )
+        return EvidenceFile(**asdict(file), content=content)
 
     def folder(self, row: DrillRow) -> Path:
         """Where the evidence of a drill lies; it may have been deleted since."""
@@ -203,11 +236,11 @@ class History:
         Raises:
             HistoryError: the database cannot be written, or `reports` cannot be read.
         """
-        with self._translated("rebuild"):
-            folders = _candidates((reports or self._reports).absolute())
+        with self._translated("rebuild", REBUILD):
+            folders = candidates((reports or self._reports).absolute())
             moved, why = self._move_unusable_aside()
             skipped: list[Skipped] = []
-            self._index(folders, skipped)
+            self._index(folders, skipped, files=self.keeps_files)
         return Rebuilt(len(folders), len(folders) - len(skipped), tuple(skipped), moved, why)
 
     def close(self) -> None:
@@ -219,22 +252,26 @@ class History:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _store(self, records: Sequence[DrillRecord]) -> None:
+    def _store(self, records: Sequence[DrillRecord], *, files: bool | None = None) -> None:
+        """All of them or none."""
         self._prepare()
+        keep = self.keeps_files if files is None else files
         with Session(writing(self._engine)) as session, session.begin():
             for record in records:
                 self._upsert(session, record)
+                if keep:
+                    self._keep(session, record)
 
     def _prepare(self) -> None:
         """Tables of this version. What an older one did not keep is read from the evidence folders, once."""
         if ensure_schema(self._engine, self._busy_timeout_s):
-            self._index(_candidates(self._reports), [])
+            self._index(candidates(self._reports), [], files=False)
 
-    def _index(self, folders: Sequence[Path], skipped: list[Skipped]) -> None:
-        records = _loaded(folders, skipped)
+    def _index(self, folders: Sequence[Path], skipped: list[Skipped], *, files: bool) -> None:
+        records = loaded(folders, skipped)
         # in batches: the write lock is not held while folders are read
-        while batch := list(islice(records, _BATCH)):
-            self._store(batch)
+        while batch := list(islice(records, 1 if files else _BATCH)):
+            self._store(batch, files=files)
 
     def _upsert(self, session: Session, record: DrillRecord) -> None:
         """The drill's row first: it takes the lock, so that two writers of one drill follow each other."""
@@ -245,6 +282,19 @@ class History:
         session.execute(delete(AlertRow).where(AlertRow.drill == values["drill"]))
         if rows := alert_values(record):  # a quiet control has none
             session.execute(insert(AlertRow), rows)
+
+    def _keep(self, session: Session, record: DrillRecord) -> None:
+        """The files as they are now; those that are there already are not sent again."""
+        drill = drill_name(record)
+        now = {file.name: file for file in read_folder(record.folder)}
+        rows = session.execute(select(FileRow.name, FileRow.sha256).where(FileRow.drill == drill))
+        there = {name: digest for name, digest in rows}  # noqa: C416 - rows are no tuples for every SQLAlchemy
+        for name, digest in there.items():
+            if name not in now or now[name].sha256 != digest:
+                session.execute(delete(FileRow).where(FileRow.drill == drill, FileRow.name == name))
+        for file in now.values():
+            if there.get(file.name) != file.sha256:
+                session.execute(insert(FileRow).values(drill=drill, **asdict(file)))
 
     def _insert(self) -> sqlite.Insert | postgresql.Insert:
         """An INSERT that knows the database's ON CONFLICT."""
@@ -288,19 +338,37 @@ class History:
         return aside, why
 
     @contextmanager
-    def _translated(self, what: str) -> Iterator[None]:
+    def _reading(self) -> Iterator[Session | None]:
+        """A session whose rows stay usable afterwards; None where nothing was ever stored."""
+        with self._translated("read", REBUILD):
+            if self._absent() or not has_schema(self._engine):
+                yield None
+                return
+            self._prepare()
+            with Session(self._engine, expire_on_commit=False) as session:
+                yield session
+                session.expunge_all()
+
+    @contextmanager
+    def _translated(self, what: str, later: str) -> Iterator[None]:
         try:
             yield
         except (SQLAlchemyError, OSError, ArithmeticError, LookupError, TypeError, ValueError) as error:
             # the last four: a driver or dialect that met content which it cannot understand
             raise HistoryError(
-                f"cannot {what} the history at {self.where}: {reason(error)}; the evidence folders are unharmed, "
-                "and `gameday history rebuild` indexes them"
+                f"cannot {what} the history at {self.where}: {reason(error, self._engine.url)}; the evidence folders "
+                f"are unharmed, and `{later}` {'indexes them' if later == REBUILD else 'stores this one'}"
             ) from error
 
 
 def _how_many(condition: SQLColumnExpression[bool]) -> ColumnElement[int]:
     return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+
+def _in(environment: str) -> ColumnElement[bool]:
+    """In an environment, in another instance of it, or in the part of it that one drill concerned."""
+    beside = DrillRow.environment.startswith(f"{environment}@", autoescape=True)
+    return or_(DrillRow.environment == environment, beside)
 
 
 def _filtered(
@@ -310,36 +378,9 @@ def _filtered(
     if scenario is not None:
         query = query.where(DrillRow.scenario == scenario)
     if environment is not None:
-        query = query.where(DrillRow.environment == environment)
+        query = query.where(_in(environment))
     if verdict is not None:
         query = query.where(DrillRow.verdict == verdict.upper())
     if since is not None:
         query = query.where(DrillRow.started >= since)
     return query
-
-
-def _candidates(reports: Path) -> list[Path]:
-    """Evidence folders by name, without the summaries of runs; none where no drill ever ran."""
-    if not reports.exists():
-        return []
-    return sorted(
-        path
-        for path in reports.iterdir()
-        if path.is_dir() and not path.name.startswith(".") and not _RUN.fullmatch(path.name)
-    )
-
-
-def _loaded(folders: Sequence[Path], skipped: list[Skipped]) -> Iterator[DrillRecord]:
-    """Records of the folders that can be read; the others join `skipped`."""
-    from gameday.record import load_record  # asking for drills must not load what reading evidence needs
-
-    for folder in folders:
-        try:
-            yield load_record(folder, with_samples=False)
-        except GamedayError as error:
-            skipped.append(Skipped(folder, reason(error)))
-        except (OSError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            # valid JSON of the wrong shape, as another version or a broken disk may leave
-            skipped.append(
-                Skipped(folder, f"not a drill's evidence: {type(error).__name__}: {reason(error)}")
-            )

@@ -134,7 +134,12 @@ class Tail:
         elif not pipe.done:
             pipe.done = True
             if not transport.is_closing():
-                transport.write_eof()
+                try:
+                    transport.write_eof()
+                except (
+                    OSError
+                ):  # what was written just before met a reset, of which we have not been told yet
+                    transport.abort()
             pipe.connection.settle()
 
     def connected(self) -> None:

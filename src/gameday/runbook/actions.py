@@ -107,6 +107,13 @@ class Reconnect(Operation):
     reconnect: Name
 
 
+class Uncordon(Operation):
+    """Let pods onto the nodes again that were cordoned under a component; none that is cordoned is no error."""
+
+    verb: ClassVar[str] = "uncordon"
+    uncordon: Name
+
+
 class Disconnect(Operation):
     """End the sessions of a database's or cache's clients, except those named."""
 
@@ -164,6 +171,7 @@ _OPERATION = ByVerb(
     Restore,
     Rollback,
     Reconnect,
+    Uncordon,
     Disconnect,
     Reclaim,
     Request,
@@ -181,6 +189,7 @@ AnyOperation = Annotated[
     | Annotated[Restore, Tag("Restore")]
     | Annotated[Rollback, Tag("Rollback")]
     | Annotated[Reconnect, Tag("Reconnect")]
+    | Annotated[Uncordon, Tag("Uncordon")]
     | Annotated[Disconnect, Tag("Disconnect")]
     | Annotated[Reclaim, Tag("Reclaim")]
     | Annotated[Request, Tag("Request")]

@@ -20,6 +20,10 @@ def open_target(environment: Environment, instance: str, project: Project) -> Ow
         from gameday.targets.docker.target import DockerTarget
 
         return DockerTarget(environment, instance, project)
+    if environment.target == "kubernetes":
+        from gameday.targets.kubernetes.target import KubernetesTarget
+
+        return KubernetesTarget(environment, instance, project)
     from gameday.targets.process import ProcessTarget
 
     return ProcessTarget(environment, instance, project)

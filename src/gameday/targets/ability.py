@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from gameday.errors import UsageError
+from gameday.fault_spec import NetworkFault, PartitionFault
 
 AbilityT = TypeVar("AbilityT")
 
@@ -18,3 +19,9 @@ def able(target: Any, ability: type[AbilityT], what: str) -> AbilityT:
     if not isinstance(target, ability):
         raise UsageError(f"{what}: target {target.kind} cannot do that")
     return target
+
+
+def check_names_kept(fault: NetworkFault | None, kind: str) -> None:
+    """Raises UsageError for `dns: cut`, on a target of this kind that cannot do it."""
+    if isinstance(fault, PartitionFault) and fault.dns == "cut":
+        raise UsageError(f"partition {fault.component}, dns: cut: target {kind} cannot do that")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from gameday.environment import Environment
@@ -82,10 +81,6 @@ class Target(Protocol):
         """Send `signal` to every process of it and wait until none is left."""
         ...
 
-    def pause(self, component: str, timeout_s: float, count: int | None = None) -> str:
-        """Freeze every process of it."""
-        ...
-
     def resume(self, component: str, timeout_s: float) -> str:
         """Let frozen processes go on. Resuming what runs is no error."""
         ...
@@ -105,6 +100,15 @@ class Target(Protocol):
 
 
 # --- what some targets can do beside that; faults and undos look for it with isinstance ---------------------
+
+
+@runtime_checkable
+class Freezable(Protocol):
+    """Components whose processes can be frozen."""
+
+    def pause(self, component: str, timeout_s: float, count: int | None = None) -> str:
+        """Freeze every process of it."""
+        ...
 
 
 @runtime_checkable
@@ -296,6 +300,29 @@ class Limitable(Protocol):
 
 
 @runtime_checkable
+class Drainable(Protocol):
+    """Components that run on nodes, which can be drained."""
+
+    def nodes(self, component: str) -> tuple[str, ...]:
+        """The nodes that `drain` would cordon now, for `uncordon`: those it runs on that are not cordoned already.
+        Touches nothing.
+
+        Raises:
+            UsageError: something there would be lost for good, or another drill drains one of them.
+        """
+        ...
+
+    def drain(self, component: str, ttl_s: float, timeout_s: float) -> str:
+        """Cordon the nodes it runs on, and evict the environment's pods there. `ttl_s` is noted on the nodes only."""
+        ...
+
+    def uncordon(self, component: str, nodes: Sequence[str] | None, timeout_s: float) -> str:
+        """Let pods onto the nodes again that `drain` of this component cordoned: these, and what it cordoned beside
+        them. Doing it again is no error."""
+        ...
+
+
+@runtime_checkable
 class Floodable(Protocol):
     """Components into whose log somebody else can write."""
 
@@ -309,52 +336,6 @@ class Floodable(Protocol):
 
     def unflood(self, component: str, timeout_s: float) -> str:
         """End it. No writer is no error."""
-        ...
-
-
-class Switch(Protocol):
-    """The runner's end of a dead-man switch."""
-
-    @property
-    def pid(self) -> int: ...
-
-    def confirm(self, timeout_s: float = 30.0) -> None:
-        """Wait until it is there. Raises UndoError when it is not, or cannot serve."""
-        ...
-
-    def arm(self, deadline_ns: int, timeout_s: float = 10.0) -> None:
-        """Tell the earliest deadline, monotonic. Raises UndoError when it is not confirmed."""
-        ...
-
-    def lost(self) -> str | None:
-        """Why the switch is no longer behind the drill; None while it is. Must be quick."""
-        ...
-
-    def disarm(self) -> None:
-        """Nothing is left to revert: let it end."""
-        ...
-
-
-@runtime_checkable
-class DeadMan(Protocol):
-    """Targets that bring a dead-man switch of their own, which outlives this machine's processes."""
-
-    def check_switch(self) -> None:
-        """Raises UsageError where there can be none. Touches nothing."""
-        ...
-
-    def dead_man_switch(self, log: Path, output: Path, scenario: str) -> Switch:
-        """One for the log of undos that will be at `log`, and the environment's lock from now on; what it says goes to
-        `output`, in the drill's evidence. It is being started when this returns.
-
-        Raises:
-            LockHeld: another drill's switch is there; names its holder and since when.
-            UsageError, TargetError: there can be none.
-        """
-        ...
-
-    def release(self, drill: str) -> None:
-        """All of that drill is put back: a switch of it that has ended locks nothing any more."""
         ...
 
 

@@ -7,6 +7,7 @@ from gameday.component_spec import CommandComponent, Disk
 from gameday.errors import TargetError, UsageError
 from gameday.targets import disk
 from gameday.targets.component import Component
+from gameday.targets.disk_words import some_of
 from gameday.targets.instance import Instance
 
 
@@ -51,7 +52,7 @@ class BoundedDisks(Instance):
             if not deleted:
                 return f"nothing disposable on the disk of {component} ({', '.join(spec.disposable)})"
             return (
-                f"deleted {len(deleted)} files ({freed} bytes) on the disk of {component}: {_some(deleted)}"
+                f"deleted {len(deleted)} files ({freed} bytes) on the disk of {component}: {some_of(deleted)}"
             )
 
 
@@ -67,8 +68,3 @@ def _disk_of(component: Component) -> Disk:
 def _there(component: Component) -> None:
     if not disk.folder_of(component.place.folder).is_dir():
         raise TargetError(f"{component.name}: it has not been started with its disk yet; start it first")
-
-
-def _some(names: list[str], most: int = 10) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from gameday.errors import UsageError
 from gameday.fault_spec import DelayFault, LoseFault, NetworkFault, PartitionFault, ThrottleFault
 from gameday.targets import fault_proxy
+from gameday.targets.ability import check_names_kept
 from gameday.targets.fault_proxy import FaultProxy, link_name, path_of
 from gameday.targets.instance import Instance
 
@@ -24,9 +25,10 @@ class Links(Instance):
         self,
         component: str,
         client: str | None,
-        fault: NetworkFault | None = None,  # noqa: ARG002 - the proxy can do all of them
+        fault: NetworkFault | None = None,
     ) -> tuple[str, ...]:
         """The links to `component`; those of one client, or all."""
+        check_names_kept(fault, self.kind)
         found = self._paths_to(component, client)
         if not found:
             whose = f"from {client} " if client else ""

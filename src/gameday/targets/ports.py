@@ -60,10 +60,10 @@ def is_free(port: int) -> bool:
     return True
 
 
-def accepts(port: int, timeout_s: float = 0.5) -> bool:
+def accepts(port: int, timeout_s: float = 0.5, host: str = HOST) -> bool:
     """Whether somebody accepts connections there."""
     try:
-        with socket.create_connection((HOST, port), timeout=timeout_s) as connection:
+        with socket.create_connection((host, port), timeout=timeout_s) as connection:
             # a connection to oneself is no server
             return bool(connection.getsockname() != connection.getpeername())
     except OSError:

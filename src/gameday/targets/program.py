@@ -4,7 +4,6 @@ kind.
 
 from __future__ import annotations
 
-import http.client
 import os
 import signal
 import sys
@@ -16,6 +15,7 @@ from typing import Protocol
 from gameday.component_spec import CommandComponent
 from gameday.errors import TargetError
 from gameday.targets import disk, ports
+from gameday.targets.answers import answers
 from gameday.targets.base import Address
 from gameday.targets.privilege import Footing
 from gameday.targets.references import resolve, secret_name
@@ -156,7 +156,7 @@ class Command:
 
     def is_ready(self, port: int) -> bool:
         path = self._spec.ready.http
-        return ports.accepts(port) if path is None else answers_200(port, path)
+        return answers(ports.HOST, port, path)
 
     def finish(self, footing: Footing, port: int, deadline: Deadline) -> None:
         """Nothing: a command sets itself up."""
@@ -166,15 +166,3 @@ class Command:
 
     def url(self, port: int) -> str:
         return f"http://{ports.HOST}:{port}"
-
-
-def answers_200(port: int, path: str, timeout_s: float = 1.0) -> bool:
-    """Whether an HTTP GET is answered with 200."""
-    connection = http.client.HTTPConnection(ports.HOST, port, timeout=timeout_s)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()

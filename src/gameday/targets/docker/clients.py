@@ -8,24 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from gameday.agents import BEGUN, URL_VARIABLE
 from gameday.errors import GamedayError, OperationTimedOut, TargetError, UsageError
 from gameday.targets.base import ClientKind
 from gameday.targets.cache_sessions import describe_ended, end_cache_sessions
+from gameday.targets.client_kinds import check_kind, sessions_of_a_cache, superuser_refusal, user_of
 from gameday.targets.docker.containers import Container, discard
 from gameday.targets.docker.helper import end_helpers, hear, start_helper
 from gameday.targets.docker.instance import DockerInstance
-from gameday.targets.docker.psql import answer, literal
-from gameday.targets.postgresql import CLIENTS, SUPERUSER
+from gameday.targets.docker.psql import answer
+from gameday.targets.postgresql import SUPERUSER
+from gameday.targets.psql import end_sessions, is_superuser
 from gameday.targets.reveal import revealed
-from gameday.targets.waiting import Deadline, wait_until
+from gameday.targets.waiting import Deadline
 
 CLIENT_LABEL, KIND_LABEL = "gameday.client", "gameday.client.kind"
-_SCHEMES: dict[str, tuple[str, ...]] = {"exhaust": ("postgresql", "postgres"), "flush": ("redis", "valkey")}
 _FAILED = "failed with exit code "
-_POLL_S = 0.02
 _CHECK_TIMEOUT_S = 10.0
 _DISCARD_TIMEOUT_S = 10.0
 _LOOPBACK = "127.0.0.1"
@@ -40,7 +39,7 @@ class ContainerClients(DockerInstance):
 
     def check_client(self, component: str, kind: ClientKind) -> None:
         """Raises UsageError where this kind of component cannot be troubled so."""
-        self._check_kind(component, kind)
+        check_kind(component, self._spec(component), kind)
         deadline = Deadline.after(_CHECK_TIMEOUT_S)
         self._engine.await_engine(deadline)
         for one in self._find(component):
@@ -81,7 +80,7 @@ class ContainerClients(DockerInstance):
 
     def detach(self, component: str, kind: ClientKind, timeout_s: float) -> str:
         """End the client."""
-        self._check_kind(component, kind)
+        check_kind(component, self._spec(component), kind)
         with self._operation(component, timeout_s) as deadline:
             ended = self._end_clients(component, kind, deadline)
             if not ended:
@@ -90,13 +89,9 @@ class ContainerClients(DockerInstance):
 
     def disconnect(self, component: str, keep: Sequence[str], timeout_s: float) -> str:
         """End the sessions of all clients but those named."""
-        scheme = self._scheme(component)
-        if not any(scheme in known for known in _SCHEMES.values()):
-            raise UsageError(
-                f"{component}: its url begins with {scheme}://; sessions can be ended at a postgresql:// or a redis://"
-            )
+        cache = sessions_of_a_cache(component, self._spec(component))
         with self._operation(component, timeout_s) as deadline:
-            if scheme in _SCHEMES["flush"]:
+            if cache:
                 ended = end_cache_sessions(component, self.address(component), keep, deadline)
             else:
                 ended = []
@@ -106,34 +101,20 @@ class ContainerClients(DockerInstance):
 
     # --- what there is -------------------------------------------------------------------------------------
 
-    def _scheme(self, component: str) -> str:
-        return urlsplit(self._spec(component).url or "http://").scheme
-
-    def _check_kind(self, component: str, kind: ClientKind) -> None:
-        scheme, right = self._scheme(component), _SCHEMES[kind]
-        if scheme not in right:
-            raise UsageError(
-                f"{component}: its url begins with {scheme}://; {kind} troubles what is at a {right[0]}://"
-            )
-        if self._spec(component).port is None:
-            raise UsageError(f"{component}: it has no port in the environment, so no client can reach it")
-
     def _check_ordinary(self, component: str, one: Container, deadline: Deadline) -> None:
         """A superuser would take the connections that are kept for operators, and lock everybody out."""
-        user = unquote(urlsplit(self._url(component, _LOOPBACK)).username or "")
+        user = user_of(self._url(component, _LOOPBACK))
         superuser = self._superuser(component, one)
-        statement = f"select 1 from pg_roles where rolsuper and rolname = {literal(user)}"  # noqa: S608
         try:
-            found = answer(self._engine, one.id, superuser, statement, deadline, f"exhaust {component}")
+            found = answer(
+                self._engine, one.id, superuser, is_superuser(user), deadline, f"exhaust {component}"
+            )
         except TargetError:
             if user != superuser:  # it gives no answer now: the client is told, if it is to be
                 return
             found = ["1"]
         if found:
-            raise UsageError(
-                f"{component}: its user {user} is a superuser, who would take the connections that are kept for "
-                f"operators; give the url another user"
-            )
+            raise superuser_refusal(component, user)
 
     def _superuser(self, component: str, one: Container) -> str:
         """As the environment says, else as the official image makes it."""
@@ -201,21 +182,8 @@ class ContainerClients(DockerInstance):
     ) -> list[str]:
         """Their names. PostgreSQL keeps a few connections for superusers, so this works when none is left."""
         superuser, what = self._superuser(component, one), f"disconnect {component}"
-        kept = ", ".join(literal(name) for name in keep)
-        others = f"{CLIENTS} and not application_name = any(array[{kept}]::text[])"
-        statement = f"select pid, pg_terminate_backend(pid), application_name {others}"
-        rows = [
-            row.split("|", 2)
-            for row in answer(self._engine, one.id, superuser, statement, deadline, what)
-            if row.count("|") >= 2
-        ]
-        if not rows:
-            return []
-        pids = ", ".join(pid for pid, *_ in rows)
-        left = f"select pid {CLIENTS} and pid in ({pids})"
 
-        if not wait_until(
-            lambda: not answer(self._engine, one.id, superuser, left, deadline, what), deadline, _POLL_S
-        ):
-            raise OperationTimedOut(f"{what}: sessions are left after {deadline.timeout_s:g} s")
-        return [name for _, _, name in rows]
+        def rows(statement: str) -> list[str]:
+            return answer(self._engine, one.id, superuser, statement, deadline, what)
+
+        return end_sessions(rows, keep, what, deadline)

@@ -9,20 +9,18 @@ import contextlib
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from gameday.docker_spec import ContainerPostgresql
 from gameday.errors import GamedayError, OperationTimedOut, TargetError, UsageError
 from gameday.targets.base import Execution
+from gameday.targets.database_script import FORGET, arguments, configuration
 from gameday.targets.docker.containers import Container, make, names
-from gameday.targets.docker.database_script import SCRIPT
 from gameday.targets.docker.engine import EngineAway
 from gameday.targets.docker.helper import end_helpers, run_helper
 from gameday.targets.docker.mounts import check_apart
 from gameday.targets.docker.psql import ask
 from gameday.targets.docker.readiness import Readiness
 from gameday.targets.docker.state import Remembered
-from gameday.targets.postgresql import restore_command
 from gameday.targets.waiting import Deadline, wait_until
 
 DATABASE_LABEL = "gameday.database"
@@ -30,8 +28,6 @@ _LOOK_TIMEOUT_S = 30.0
 _PUT_BACK_TIMEOUT_S = 60.0
 _RECOVERY_POLL_S = 0.1
 _DEAD_POLL_S = 0.005
-_SETTINGS = ("restore_command", "recovery_target", "recovery_target_timeline", "recovery_target_action")
-_FORGET = (*(f"alter system reset {name}" for name in _SETTINGS), "select pg_reload_conf()")
 
 
 class ContainerDatabases(Readiness):
@@ -172,7 +168,7 @@ class ContainerDatabases(Readiness):
         check: bool = True,
         read_only: bool = False,
     ) -> Execution:
-        argv = ["sh", "-c", SCRIPT, "gameday", mode, spec.data, spec.backup, spec.archive or "", *more]
+        argv = arguments(mode, spec, *more)
         try:
             return run_helper(
                 self._engine,
@@ -243,7 +239,7 @@ class ContainerDatabases(Readiness):
     ) -> None:
         had = "destroyed" if destroyed else "kept"
         wal = "with-wal" if to == "latest" else "without-wal"
-        self._in_data_volumes(component, one, spec, deadline, "restore", had, wal, _configuration(spec, to))
+        self._in_data_volumes(component, one, spec, deadline, "restore", had, wal, configuration(spec, to))
 
     def _wait_recovered(
         self, component: str, one: Container, spec: ContainerPostgresql, deadline: Deadline
@@ -303,8 +299,8 @@ class ContainerDatabases(Readiness):
         *,
         destroyed: bool,
     ) -> None:
-        """The settings of the recovery have no effect any more, but would be in the next base backup."""
-        ask(self._engine, one.id, spec.superuser, _FORGET, deadline)
+        """What the recovery needed goes."""
+        ask(self._engine, one.id, spec.superuser, FORGET, deadline)
         if not destroyed:
             self._in_data_volumes(component, one, spec, deadline, "tidy")
         self._note_data(component, restoring=False)
@@ -320,19 +316,6 @@ class ContainerDatabases(Readiness):
             )
 
         self._state.change_component(component, noted)
-
-
-def _configuration(spec: ContainerPostgresql, to: str) -> str:
-    """What is appended to postgresql.auto.conf. Every setting is given: the backup may have others of its own."""
-    command = restore_command(Path(spec.archive)) if spec.archive else "false"
-    only = to == "backup"
-    values = (command, "immediate" if only else "", "current" if only else "latest", "promote")
-    lines = [f"{name} = '{_escaped(value)}'" for name, value in zip(_SETTINGS, values, strict=True)]
-    return "\n".join(["", *lines, ""])
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace("'", "''")
 
 
 def _outcome(error: GamedayError) -> str:

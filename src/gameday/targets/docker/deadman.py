@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import select
 import socket
 import struct
@@ -32,12 +31,12 @@ from gameday.targets.docker.image import helper_image
 from gameday.targets.docker.instance import DockerInstance
 from gameday.targets.docker.switch_container import LABEL, Held, name_of, options
 from gameday.targets.switch_lines import ARM, ARMED, DISARM, HELLO, READY, REFUSED
+from gameday.targets.variables import referred_variables
 from gameday.targets.waiting import Deadline, wait_until
 
 _ENDS_WITHIN_S = 5.0
 _ENGINE_WITHIN_S = 60.0
 _STDOUT = 1
-_VARIABLE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 _AT_WORK = ("running", "paused", "restarting")
 _TAKE_ATTEMPTS = 3
 _GONE_POLL_S = 0.02
@@ -75,6 +74,10 @@ class ContainerSwitch:
     def pid(self) -> int:
         """Of the container's process, on the engine's machine."""
         return self._pid
+
+    @property
+    def where(self) -> str:
+        return f"pid {self._pid}"
 
     def confirm(self, timeout_s: float = 30.0) -> None:
         self._starting.join(timeout_s)
@@ -311,8 +314,7 @@ class SwitchInContainer(DockerInstance):
 
     def _referred_variables(self) -> dict[str, str]:
         """Those that the environment's file refers to."""
-        written = self.environment.model_dump_json(exclude_unset=True)
-        return {name: os.environ[name] for name in set(_VARIABLE.findall(written)) if name in os.environ}
+        return referred_variables(self.environment)
 
 
 def _stands_for(held: Held, state: str) -> str | None:

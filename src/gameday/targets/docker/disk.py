@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gameday.agents.disk_files import CORE
-from gameday.docker_spec import ContainerDisk
 from gameday.errors import OperationTimedOut, TargetError, UsageError
+from gameday.targets.disk_words import disk_spec, some_of
 from gameday.targets.docker.containers import recipe
 from gameday.targets.docker.engine import NotThere
 from gameday.targets.docker.helper import answer, run_helper
@@ -24,7 +24,6 @@ from gameday.targets.waiting import Deadline
 _AGENT = ("python3", "-m", "gameday.agents.disk_files")
 _MOUNTED = "/gameday/disk"
 _CHECK_TIMEOUT_S = 30.0
-_MOST_NAMES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ class ContainerDisks(DockerInstance):
     def check_disk(self, component: str) -> str:
         """What its disk is. Also refuses one that is the engine's."""
         deadline = Deadline.after(_CHECK_TIMEOUT_S)
-        self._disk_spec(component)
+        disk_spec(component, self._spec(component))
         self._engine.await_engine(deadline)
         said = []
         for disk in self._disks_in_use(component):
@@ -57,7 +56,7 @@ class ContainerDisks(DockerInstance):
 
     def fill(self, component: str, timeout_s: float) -> str:
         """Fill it to the last byte."""
-        self._disk_spec(component)
+        disk_spec(component, self._spec(component))
         with self._operation(component, timeout_s) as deadline:
             said = []
             for disk in self._disks_in_use(component):
@@ -74,7 +73,7 @@ class ContainerDisks(DockerInstance):
 
     def unfill(self, component: str, timeout_s: float) -> str:
         """Delete what filled it, on the volumes of containers that are gone too."""
-        self._disk_spec(component)
+        disk_spec(component, self._spec(component))
         with self._operation(component, timeout_s) as deadline:
             answers = [self._disk_agent(disk, "unfill", deadline) for disk in self._disks_to_clear(component)]
             if not any(answer["deleted"] for answer in answers):
@@ -83,7 +82,7 @@ class ContainerDisks(DockerInstance):
 
     def reclaim(self, component: str, timeout_s: float) -> str:
         """Delete what the environment calls disposable."""
-        patterns = self._disk_spec(component).disposable
+        patterns = disk_spec(component, self._spec(component)).disposable
         if not patterns:
             raise UsageError(f"reclaim {component}: its environment calls nothing disposable on its disk")
         with self._operation(component, timeout_s) as deadline:
@@ -102,22 +101,14 @@ class ContainerDisks(DockerInstance):
             if not deleted:
                 return f"nothing disposable on the disk of {component} ({', '.join(patterns)})"
             return (
-                f"deleted {len(deleted)} files ({freed} bytes) on the disk of {component}: {_some(deleted)}"
+                f"deleted {len(deleted)} files ({freed} bytes) on the disk of {component}: {some_of(deleted)}"
             )
 
     # --- which disks ---------------------------------------------------------------------------------------
 
-    def _disk_spec(self, component: str) -> ContainerDisk:
-        spec = self._spec(component).disk
-        if spec is None:
-            raise UsageError(
-                f"{component} has no disk of its own; give it one in the environment: `disk: {{path: /data}}`"
-            )
-        return spec
-
     def _disks_in_use(self, component: str) -> tuple[_Disk, ...]:
         """Of the containers that run. Raises UsageError where one of them has none that can be filled."""
-        path = self._disk_spec(component).path
+        path = disk_spec(component, self._spec(component)).path
         found = []
         for one in self._found(component):
             if one.running:
@@ -136,7 +127,7 @@ class ContainerDisks(DockerInstance):
 
     def _disks_to_clear(self, component: str) -> tuple[_Disk, ...]:
         """Those that are there: of containers that run, and volumes of those that are down or gone."""
-        path = self._disk_spec(component).path
+        path = disk_spec(component, self._spec(component)).path
         known = {name: ("", kept) for name, kept in self._remembered(component).recipes.items()}
         for one in self._find(component):
             try:
@@ -191,8 +182,3 @@ def _once_each(disks: Iterable[_Disk]) -> tuple[_Disk, ...]:
     """Containers may share a volume."""
     found = {disk.mounted.source or disk.container: disk for disk in disks}
     return tuple(found.values())
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return ", ".join(names[:_MOST_NAMES]) + more

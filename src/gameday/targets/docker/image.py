@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 DISTRIBUTION = "gameday-runner"
 REPOSITORY = "gameday/runner"
 _BUILD_TIMEOUT_S = 900.0
-_BASE = re.compile(r"^FROM\s+(\S+)", re.MULTILINE)
+_BASE = re.compile(r"^FROM\s+(\S+)(?:\s+AS\s+(\S+))?", re.MULTILINE)
 _known: set[str] = set()
 
 
@@ -89,8 +89,10 @@ def _build(engine: Engine, tag: str, deadline: Deadline) -> None:
 
 def _ensure_base(engine: Engine, deadline: Deadline) -> None:
     """An engine without access to a registry says only that something was refused: say of what, and what to do."""
-    for base in _BASE.findall(_dockerfile().decode()):
-        if has_image(engine, base):
+    stages: set[str] = set()
+    for base, stage in _BASE.findall(_dockerfile().decode()):
+        stages.add(stage)
+        if base in stages or has_image(engine, base):
             continue
         try:
             pull_image(engine, base, deadline, _quiet)
@@ -136,7 +138,7 @@ def _hash() -> str:
 
 
 def _requirements() -> list[str]:
-    """Everything that gameday with its docker extra needs, at the versions that are installed here.
+    """Everything that gameday with its extras for containers needs, at the versions that are installed here.
 
     Raises:
         TargetError: something is not installed.
@@ -145,7 +147,7 @@ def _requirements() -> list[str]:
     from packaging.utils import canonicalize_name
 
     pinned: dict[str, str] = {}
-    todo: list[tuple[str, frozenset[str]]] = [(DISTRIBUTION, frozenset({"docker"}))]
+    todo: list[tuple[str, frozenset[str]]] = [(DISTRIBUTION, _extras())]
     seen: set[tuple[str, frozenset[str]]] = set()
     while todo:
         name, extras = todo.pop()
@@ -163,6 +165,16 @@ def _requirements() -> list[str]:
             if _applies(requirement, extras):
                 todo.append((requirement.name, frozenset(requirement.extras)))
     return [f"{name}=={version}" for name, version in sorted(pinned.items())]
+
+
+def _extras() -> frozenset[str]:
+    """Docker, and Kubernetes where this gameday has it: then the image is also that of its dead-man switch there."""
+    try:
+        importlib.metadata.distribution("kubernetes")
+        importlib.metadata.distribution("chaostoolkit-kubernetes")
+    except importlib.metadata.PackageNotFoundError:
+        return frozenset({"docker"})
+    return frozenset({"docker", "kubernetes"})
 
 
 def _applies(requirement: Requirement, extras: frozenset[str]) -> bool:

@@ -12,7 +12,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from gameday.docker_spec import ContainerPostgresql
-from gameday.errors import UsageError
+from gameday.targets import apart
+
+_ADVICE = "`volumes: ['{what}:{path}']`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,56 +57,14 @@ def check_apart(component: str, spec: ContainerPostgresql, mounts: Sequence[Mapp
     Raises:
         UsageError: data, backup or archive would not outlive what is done to another of them; says what to do.
     """
-    kept = {"backup": spec.backup, **({"archive": spec.archive} if spec.archive else {})}
-    data = _mount_of(component, "data", spec.data, mounts)
-    if not data.get("RW", True):
-        raise UsageError(f"{component}: its data directory {spec.data} is mounted read-only")
-    for what, path in kept.items():
-        mount = _mount_of(component, what, path, mounts)
-        if _identity(mount) == _identity(data) or _overlap(_place(mount, path), _place(data, spec.data)):
-            raise UsageError(
-                f"{component}: its {what} {path} is on the same volume as its data directory {spec.data}, and would be "
-                f"destroyed with it; mount another volume there"
-            )
-    below = sorted(
-        str(mount["Destination"]) for mount in mounts if _is_below(str(mount["Destination"]), spec.data)
+    apart.check_apart(component, spec, [_of_engine(mount) for mount in mounts], _ADVICE)
+
+
+def _of_engine(mount: Mapping[str, Any]) -> apart.VolumeMount:
+    return apart.VolumeMount(
+        path=str(mount["Destination"]),
+        volume=str(mount.get("Name") or mount.get("Source")),
+        place=PurePosixPath(mount.get("Source") or mount.get("Name") or "/"),
+        writable=bool(mount.get("RW", True)),
+        lasting=mount["Type"] != "tmpfs",
     )
-    if below:
-        raise UsageError(
-            f"{component}: {', '.join(below)} is mounted in its data directory {spec.data}, and what is there would be "
-            f"destroyed with it; mount it elsewhere"
-        )
-
-
-def _mount_of(component: str, what: str, path: str, mounts: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The innermost one that holds the path."""
-    holding = [
-        mount
-        for mount in mounts
-        if PurePosixPath(path).is_relative_to(mount["Destination"]) and mount["Type"] != "tmpfs"
-    ]
-    if not holding:
-        raise UsageError(
-            f"{component}: its {what} {path} is not on a volume, so it would not outlive the container; mount one "
-            f"there, such as `volumes: ['{what}:{path}']`"
-        )
-    return max(holding, key=lambda mount: len(PurePosixPath(mount["Destination"]).parts))
-
-
-def _identity(mount: Mapping[str, Any]) -> str:
-    return str(mount.get("Name") or mount.get("Source"))
-
-
-def _place(mount: Mapping[str, Any], path: str) -> PurePosixPath:
-    """On the engine's machine."""
-    return PurePosixPath(mount.get("Source") or mount.get("Name") or "/") / PurePosixPath(path).relative_to(
-        mount["Destination"]
-    )
-
-
-def _overlap(one: PurePosixPath, other: PurePosixPath) -> bool:
-    return one.is_relative_to(other) or other.is_relative_to(one)
-
-
-def _is_below(path: str, folder: str) -> bool:
-    return path != folder and PurePosixPath(path).is_relative_to(folder)

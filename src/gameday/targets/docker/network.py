@@ -8,6 +8,8 @@ from functools import partial
 
 from gameday.errors import GamedayError, TargetError, UsageError
 from gameday.fault_spec import DelayFault, NetworkFault, ThrottleFault
+from gameday.targets.ability import check_names_kept
+from gameday.targets.contained_proxy import wanted
 from gameday.targets.docker import proxied, sidecar
 from gameday.targets.docker.connections import Connections
 from gameday.targets.docker.containers import Container, discard, listed, matching
@@ -28,6 +30,7 @@ class Networks(Connections):
 
     def paths(self, component: str, client: str | None, fault: NetworkFault | None = None) -> tuple[str, ...]:
         """The paths to `component`. With a fault, whether this engine's kernel or a fault proxy can have it there."""
+        check_names_kept(fault, self.kind)
         deadline = Deadline.after(_PROBE_TIMEOUT_S)
         self._engine.await_engine(deadline)
         topology = self._topology()
@@ -144,11 +147,7 @@ class Networks(Connections):
         if lacks and not _slows(fault):
             raise UsageError(what)
         if lacks and not topology.proxied(fault.component, fault.client):
-            raise UsageError(
-                f"{what} and the environment routes no link from {fault.client or 'anybody'} to {fault.component} "
-                f"through a fault proxy; it needs one: `links: [{{client: {fault.client or 'CLIENT'}, server: "
-                f"{fault.component}, via: PROXY, port: PORT}}]`"
-            )
+            raise UsageError(f"{what} and {wanted(fault.component, fault.client)}")
         return bool(lacks)
 
     # --- putting ----------------------------------------------------------------------------------------------

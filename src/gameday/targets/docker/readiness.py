@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import http.client
 from collections.abc import Sequence
 
 from gameday.errors import OperationTimedOut, TargetError
-from gameday.targets import ports
+from gameday.targets.answers import answers
 from gameday.targets.docker.instance import DockerInstance
-from gameday.targets.request import exchange
 from gameday.targets.waiting import Deadline, wait_until
 
 _POLL_S = 0.05
-_ASK_TIMEOUT_S = 1.0
 
 
 class Readiness(DockerInstance):
@@ -52,18 +49,8 @@ class Readiness(DockerInstance):
 
     def _answers(self, component: str) -> bool:
         """By asking it, where the environment says how; a proxy of the engine accepts for a port that nobody serves."""
-        spec = self._spec(component)
-        if spec.port is None:
-            return True
         address = self.address(component)
-        if spec.ready.http is None:
-            return ports.accepts(address.port)
-        try:
-            request = f"GET {spec.ready.http}"
-            status, _ = exchange(address, request, {}, None, _ASK_TIMEOUT_S, f"{request} of {component}")
-        except TargetError:
-            return False
-        return status == http.client.OK
+        return not address.host or answers(address.host, address.port, self._spec(component).ready.http)
 
     def _log_of(self, container: str, lines: int) -> str:
         with self._engine.translated(f"log of {container[:12]}"):

@@ -8,6 +8,7 @@ from typing import Any
 
 from gameday.environment import Link
 from gameday.fault_spec import DelayFault, NetworkFault, ThrottleFault
+from gameday.targets.contained_proxy import proxied
 from gameday.targets.docker.containers import Container
 from gameday.targets.docker.partition import Peer, Reach, addresses, gateways
 
@@ -58,8 +59,7 @@ class Topology:
 
     def proxied(self, server: str, client: str | None) -> tuple[Link, ...]:
         """Links to `server` through a fault proxy: of one client, or of all."""
-        found = (link for link in self.links if link.server == server and link.via is not None)
-        return tuple(link for link in found if client in (None, link.client))
+        return proxied(self.links, server, client)
 
     def next_hop(self, client: str, server: str) -> tuple[str, int | None]:
         """The component with which a client talks when it means `server`, and at which port if at one only."""

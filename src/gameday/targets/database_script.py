@@ -1,4 +1,4 @@
-"""What is done to a database's directories, in a helper's shell: the database's own image needs nothing for it.
+"""What is done to a database's directories, by a shell that sees them: a helper's, or one of the database's own image.
 
 `SCRIPT MODE DATA BACKUP ARCHIVE …`; modes: `check` says when the backup was taken; `destroy`; `restore HAD WAL CONF`
 puts the backup in place of the data; `undo` puts the old data back; `settle` ends what an interrupted restore left;
@@ -11,6 +11,34 @@ moment, and whoever starts the container then meets the old data, the new, or a 
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from gameday.docker_spec import ContainerPostgresql
+from gameday.targets.postgresql import restore_command
+
+_SETTINGS = ("restore_command", "recovery_target", "recovery_target_timeline", "recovery_target_action")
+FORGET = (*(f"alter system reset {name}" for name in _SETTINGS), "select pg_reload_conf()")
+"""Statements: the settings of a recovery have no effect after it, but would be in the next base backup."""
+
+
+def configuration(spec: ContainerPostgresql, to: str) -> str:
+    """CONF: appended to postgresql.auto.conf. Every setting is given: the backup may have others of its own."""
+    command = restore_command(Path(spec.archive)) if spec.archive else "false"
+    only = to == "backup"
+    values = (command, "immediate" if only else "", "current" if only else "latest", "promote")
+    lines = [f"{name} = '{_escaped(value)}'" for name, value in zip(_SETTINGS, values, strict=True)]
+    return "\n".join(["", *lines, ""])
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("'", "''")
+
+
+def arguments(mode: str, spec: ContainerPostgresql, *more: str) -> list[str]:
+    """The command that runs `SCRIPT`."""
+    return ["sh", "-c", SCRIPT, "gameday", mode, spec.data, spec.backup, spec.archive or "", *more]
+
+
 SCRIPT = r"""
 set -eu
 NEW=.gameday-new
@@ -19,6 +47,12 @@ WHOLE=.gameday-aside-is-whole  # everything old has been put aside: what else is
 DESTROYED=.gameday-destroyed   # initdb refuses a directory that has a file
 
 fail() { echo "$1"; exit 1; }
+
+own() { # AS PATHS: whoever is not root has made them, so they are the server's already
+  as=$1
+  shift
+  [ "$(id -u)" != 0 ] || chown --reference="$as" "$@"
+}
 
 outside() { # WHAT PATH FOLDER: symbolic links and mounts of the same folder are seen through
   at=$2
@@ -40,7 +74,7 @@ wipe() {
 }
 
 put_aside() {
-  [ -d "$ASIDE" ] || { mkdir "$ASIDE"; chown --reference="$BACKUP" "$ASIDE"; }
+  [ -d "$ASIDE" ] || { mkdir "$ASIDE"; own "$BACKUP" "$ASIDE"; }
   [ ! -e PG_VERSION ] || mv PG_VERSION "$ASIDE"
   find . -mindepth 1 -maxdepth 1 ! -name '.gameday-*' -exec mv -t "$ASIDE" -- {} +
   : >"$WHOLE"
@@ -80,7 +114,7 @@ prepare() { # WAL CONF: a data directory that will recover when a server is star
   rm -f standby.signal postmaster.pid
   printf '%s' "$2" >>postgresql.auto.conf
   : >recovery.signal
-  chown --reference=PG_VERSION postgresql.auto.conf recovery.signal
+  own PG_VERSION postgresql.auto.conf recovery.signal
   chmod --reference=PG_VERSION postgresql.auto.conf recovery.signal
   cd "$DATA"
   mv "$NEW.partial" "$NEW"
@@ -91,8 +125,9 @@ restore() { # HAD WAL CONF
   if [ "$1" = destroyed ]; then tidy; wipe; else settle; fi
   prepare "$2" "$3"
   [ "$1" = destroyed ] || put_aside
-  chown --reference="$BACKUP" .
+  own "$BACKUP" .
   chmod --reference="$BACKUP" .
+  chmod g-ws,o-rwx .  # a volume that is shared with a group gives it more than a server accepts
   put_in_place "$NEW"
   rm -f "$DESTROYED"
 }

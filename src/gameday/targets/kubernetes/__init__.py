@@ -1,0 +1,1 @@
+"""The target `kubernetes`: components are pods of one namespace of one cluster."""

@@ -1,0 +1,369 @@
+"""PostgreSQL in a pod: its data destroyed, and restored from its base backup and archive.
+
+Its workload is held at zero replicas while a helper works in its claims; `database_script` is what it does there. What
+is destroyed, and what is being restored, says so in an annotation of the workload, written before anything is done: the
+next `start`, restore or undo, of any runner, puts in order what an earlier one left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from gameday.docker_spec import ContainerPostgresql
+from gameday.errors import GamedayError, OperationTimedOut, TargetError, UsageError
+from gameday.targets.apart import check_apart
+from gameday.targets.base import Execution
+from gameday.targets.database_script import FORGET, arguments, configuration
+from gameday.targets.kubernetes.cluster import ClusterAway
+from gameday.targets.kubernetes.helper import Wanted, end_helpers, run_helper
+from gameday.targets.kubernetes.own_pod import OwnPod, Templates
+from gameday.targets.kubernetes.pods import Pod, Workload, named
+from gameday.targets.kubernetes.psql import ask
+from gameday.targets.waiting import Deadline, wait_until
+
+DESTROYED = "gameday.dev/destroyed"
+"""Annotation of a workload whose data were destroyed: JSON with `since`, an instant."""
+RESTORING = "gameday.dev/restoring"
+"""Annotation of a workload whose data are being replaced: JSON with `since`."""
+DATA_PURPOSE = "data"
+_LOOK_TIMEOUT_S = 30.0
+_PUT_BACK_TIMEOUT_S = 60.0
+_CRASH_TIMEOUT_S = 10.0
+_POLL_S = 0.1
+_AT_ONCE_S = 1
+_NO_LOG = "unable to retrieve container logs"
+_ADVICE = "a claim, with `mountPath: {path}`"
+# The kubelet's SIGTERM comes before its SIGKILL, and an orderly stop archives what was to be lost. So its own processes
+# are ended first. One that the kubelet starts again finds no PG_VERSION, and initdb refuses a folder that is not empty.
+# A process cannot send its namespace's first one SIGKILL; a SIGQUIT ends a server at once, without a checkpoint.
+_CRASH = """
+echo "gameday destroys what is here" >"$1/.gameday-destroyed"
+rm -f "$1/PG_VERSION"
+pid=$(head -n 1 "$1/postmaster.pid" 2>/dev/null) || pid=
+case "$pid" in
+  "") echo "no server" ;;
+  1) echo crashed; kill -QUIT 1 ;;
+  *) echo crashed; kill -KILL "$pid" ;;
+esac
+"""
+
+
+class PodDatabases(Templates):
+    """Implements `Destroyable`, and the part of `Target` that restores."""
+
+    def check_backup(self, component: str) -> str:
+        """What it could be restored from, asked in its pod where one runs."""
+        spec = self._database_spec(component)
+        deadline = Deadline.after(_LOOK_TIMEOUT_S)
+        self.cluster.await_cluster(deadline)
+        own = self._own_single(component, spec)
+        taken = datetime.fromtimestamp(self._look_at_backup(component, own, spec, deadline), UTC)
+        archive = " and the archive since" if spec.archive else ", without an archive"
+        return f"the base backup of {taken:%Y-%m-%d %H:%M:%S} UTC{archive}"
+
+    def destroy(self, component: str, timeout_s: float) -> str:
+        """Kill it and remove what is in its data directory. Recorded first: an interrupted destroy stays one, and no
+        start may make an empty database in its place."""
+        spec = self._database_spec(component)
+        with self._operation(component, timeout_s) as deadline:
+            own = self._own_single(component, spec)
+            self._look_at_backup(component, own, spec, deadline)
+            self._end_data_helpers(component, deadline)
+            self._note_data(own.workload, **{DESTROYED: True})
+            self._crash_server(component, own, spec, deadline)
+            hit = self._end(component, _AT_ONCE_S, deadline, None)
+            self._in_data_volumes(component, own, spec, deadline, "destroy")
+            ended = f"SIGKILL ended {named(hit)}" if hit else f"{own.workload} was down already"
+            return f"destroyed the data of {component}: {ended}; {spec.data} is empty"
+
+    def restore(self, component: str, to: str, timeout_s: float) -> str:
+        """Stop it, put its base backup in place of its data, recover, and wait until it takes writes.
+
+        `latest`: with all that was archived, and what the old data still have of the log beyond it. `backup`: exactly
+        the base backup. Either way PostgreSQL begins a new timeline. If it fails, the old data are put back, and
+        started if they ran; what was destroyed stays so.
+        """
+        if to not in ("latest", "backup"):
+            raise UsageError(f"restore {component}: {to!r} is none of latest and backup")
+        begun = time.monotonic()
+        spec = self._database_spec(component)
+        with self._operation(component, timeout_s) as deadline:
+            self._end_data_helpers(component, deadline)
+            own = self._own_single(component, spec)
+            if self._data_pod(component) is not None:  # else the helper looks, before it touches anything
+                self._look_at_backup(component, own, spec, deadline)
+            destroyed = DESTROYED in own.workload.annotations
+            self._note_data(own.workload, **{RESTORING: True})
+            try:
+                self._put_server_down(component, own, spec, deadline, orderly=not destroyed)
+                self._replace_data(component, own, spec, to, deadline, destroyed=destroyed)
+                self._release(own.workload)
+                self._wait_recovered(component, own, spec, deadline)
+                self._wait_ready(component, deadline)
+            except BaseException as error:
+                self._put_data_back(component, own, spec, error, destroyed=destroyed)
+                raise
+            self._note_data(own.workload, **{DESTROYED: False})
+            self._tidy_data(component, own, spec, deadline)
+            whole = " and the whole archive" if to == "latest" and spec.archive else " alone"
+            return f"restored {component} from its base backup{whole} in {time.monotonic() - begun:.2f} s"
+
+    def _before_start(self, component: str, workloads: Sequence[Workload], deadline: Deadline) -> None:
+        """Nothing starts in destroyed data; what an interrupted restore left is put in order: the old data are back,
+        or the new ones have recovered."""
+        if any(DESTROYED in one.annotations for one in workloads):
+            raise TargetError(
+                f"{component}: its data were destroyed; restore it from its backup, that starts it too"
+            )
+        if not any(RESTORING in one.annotations for one in workloads):
+            return
+        spec = self._database_spec(component)
+        own = self._own_single(component, spec)
+        self._end_data_helpers(component, deadline)
+        if own.workload.held is None:  # its server is at work on them
+            self._wait_recovered(component, own, spec, deadline)
+            self._tidy_data(component, own, spec, deadline)
+            return
+        self._in_data_volumes(component, own, spec, deadline, "settle")
+        self._note_data(own.workload, **{RESTORING: False})
+
+    def _data_details(self, workloads: Sequence[Workload]) -> list[str]:
+        """Why its data are not what it should run on, for people; none where they are."""
+        noted = {name for one in workloads for name in one.annotations}
+        said = ["its data were destroyed"] if DESTROYED in noted else []
+        return [*said, *(["its data are being restored"] if RESTORING in noted else [])]
+
+    # --- what there is -------------------------------------------------------------------------------------
+
+    def _database_spec(self, component: str) -> ContainerPostgresql:
+        spec = self._spec(component).database
+        if spec is None:
+            raise UsageError(
+                f"{component} has no `database` in the environment; its data cannot be destroyed and restored"
+            )
+        return spec
+
+    def _own_single(self, component: str, spec: ContainerPostgresql) -> OwnPod:
+        """Of a component that is a single pod, whose backup would outlive its data.
+
+        Raises:
+            UsageError: it is not so.
+        """
+        workloads = self._workloads(component)
+        counts = [one.replicas if one.held is None else one.held for one in workloads]
+        if counts != [1]:
+            raise UsageError(
+                f"{component} is {sum(counts)} pods of {named(workloads)}; only data of a single one can be destroyed "
+                f"and restored"
+            )
+        own = self._own(component, workloads[0])
+        check_apart(component, spec, own.mounts(), _ADVICE)
+        return own
+
+    def _data_pod(self, component: str) -> Pod | None:
+        """The one that runs, ready or not."""
+        running = self._pods(component)
+        return running[0] if running else None
+
+    def _look_at_backup(
+        self, component: str, own: OwnPod, spec: ContainerPostgresql, deadline: Deadline
+    ) -> float:
+        """When it was taken, in seconds since 1970. Quick where its container runs.
+
+        Raises:
+            UsageError: there is none.
+        """
+        pod, done = self._data_pod(component), None
+        if pod is not None:
+            with contextlib.suppress(OperationTimedOut, TargetError):  # it ended just now
+                done = self._in_server(
+                    pod, own, arguments("check", spec), deadline.at_most(_LOOK_TIMEOUT_S / 3)
+                )
+        if done is None or done.exit_code not in (0, 1):
+            done = self._in_data_volumes(component, own, spec, deadline, "check", check=False)
+        if done.exit_code != 0:
+            raise UsageError(
+                f"{component}: {done.output.strip()}; take one with pg_basebackup before anything is destroyed"
+            )
+        return float(done.output)
+
+    # --- steps ---------------------------------------------------------------------------------------------
+
+    def _in_server(self, pod: Pod, own: OwnPod, argv: Sequence[str], deadline: Deadline) -> Execution:
+        return self.cluster.execute(pod.name, own.container["name"], argv, deadline)
+
+    def _in_data_volumes(
+        self,
+        component: str,
+        own: OwnPod,
+        spec: ContainerPostgresql,
+        deadline: Deadline,
+        mode: str,
+        *more: str,
+        check: bool = True,
+    ) -> Execution:
+        """By a helper that has its claims mounted."""
+        wanted = Wanted(
+            environment=self.instance,
+            component=component,
+            purpose=DATA_PURPOSE,
+            argv=tuple(arguments(mode, spec, *more)),
+            lives_s=deadline.left_s() + _PUT_BACK_TIMEOUT_S,
+            mounts=own.lasting_mounts(),
+        )
+        done = run_helper(self.cluster, own, wanted, deadline)
+        if check and done.exit_code != 0:
+            raise TargetError(
+                f"{mode} the data of {component}: a helper ended with exit code {done.exit_code}: {done.output.strip()}"
+            )
+        return done
+
+    def _end_data_helpers(self, component: str, deadline: Deadline) -> None:
+        """Those of an operation that was interrupted go on by themselves."""
+        end_helpers(self.cluster, self.instance, component, DATA_PURPOSE, deadline)
+
+    def _crash_server(
+        self, component: str, own: OwnPod, spec: ContainerPostgresql, deadline: Deadline
+    ) -> None:
+        """As a SIGKILL would. Where its container can run no command, no server runs in it."""
+        pod = self._data_pod(component)
+        if pod is None:
+            return
+        argv = ["sh", "-c", _CRASH, "gameday", spec.data]
+        with contextlib.suppress(TargetError, OperationTimedOut):  # it ends with the container
+            self._in_server(pod, own, argv, deadline.at_most(_CRASH_TIMEOUT_S))
+
+    def _put_server_down(
+        self, component: str, own: OwnPod, spec: ContainerPostgresql, deadline: Deadline, *, orderly: bool
+    ) -> None:
+        """A server in destroyed data would archive what was to be lost if it were stopped in an orderly way."""
+        pod = self._data_pod(component)
+        if not orderly:
+            self._crash_server(component, own, spec, deadline)
+        elif pod is not None and spec.archive is not None:
+            # a server archives a finished segment before it stops, so nothing written so far is missing; one that
+            # gives no answer is stopped all the same
+            with contextlib.suppress(TargetError, OperationTimedOut):
+                self._ask(pod, own, spec, ["select pg_switch_wal()"], deadline)
+        self._end(component, None if orderly else _AT_ONCE_S, deadline, None)
+
+    def _replace_data(
+        self,
+        component: str,
+        own: OwnPod,
+        spec: ContainerPostgresql,
+        to: str,
+        deadline: Deadline,
+        *,
+        destroyed: bool,
+    ) -> None:
+        had = "destroyed" if destroyed else "kept"
+        wal = "with-wal" if to == "latest" else "without-wal"
+        self._in_data_volumes(component, own, spec, deadline, "restore", had, wal, configuration(spec, to))
+
+    def _ask(
+        self,
+        pod: Pod,
+        own: OwnPod,
+        spec: ContainerPostgresql,
+        statements: Sequence[str],
+        deadline: Deadline,
+    ) -> Execution:
+        return ask(self.cluster, pod.name, own.container["name"], spec.superuser, statements, deadline)
+
+    def _wait_recovered(
+        self, component: str, own: OwnPod, spec: ContainerPostgresql, deadline: Deadline
+    ) -> None:
+        def recovered() -> bool:
+            try:
+                pod = self._data_pod(component)
+                if pod is None:
+                    return False
+                if pod.restarts:
+                    raise TargetError(
+                        f"restore {component}: it ended during recovery; its last log lines:\n"
+                        f"{self._last_words(component, pod)}"
+                    )
+                done = self._ask(pod, own, spec, ["select pg_is_in_recovery()"], deadline)
+            except (ClusterAway, OperationTimedOut):
+                return False
+            return (done.exit_code, done.output.strip()) == (0, "f")
+
+        def asked() -> bool:
+            try:
+                return recovered()
+            except TargetError as error:
+                if str(error).startswith("restore "):
+                    raise
+                return False  # its container ended, or has not begun: the cluster says how when it is asked again
+
+        if not wait_until(asked, deadline, _POLL_S):
+            raise OperationTimedOut(
+                f"restore {component}: still in recovery after {deadline.timeout_s:g} s: {self._why_not(component)}"
+            )
+
+    def _last_words(self, component: str, pod: Pod) -> str:
+        """Of the container before the one that runs, or waits to."""
+        with contextlib.suppress(TargetError), self.cluster.translated(f"log of {pod}"):
+            text = self.cluster.core.read_namespaced_pod_log(
+                pod.name,
+                self.cluster.namespace,
+                container=self._container(component, pod),
+                previous=True,
+                tail_lines=15,
+            )
+            if not str(text).startswith(_NO_LOG):
+                return "\n".join(f"    {line}" for line in self._secrets.redact(str(text)).splitlines())
+        return self._log_of(component, pod, 15)
+
+    def _put_data_back(
+        self,
+        component: str,
+        own: OwnPod,
+        spec: ContainerPostgresql,
+        error: BaseException,
+        *,
+        destroyed: bool,
+    ) -> None:
+        deadline = Deadline.after(_PUT_BACK_TIMEOUT_S)
+        ran = own.workload.held is None
+        try:
+            self._end_data_helpers(component, deadline)
+            self._end(component, _AT_ONCE_S, deadline, None)
+            self._in_data_volumes(component, own, spec, deadline, "destroy" if destroyed else "undo")
+            self._note_data(own.workload, **{RESTORING: False})
+            if ran and not destroyed:
+                self._release(own.workload)
+                self._wait_ready(component, deadline)
+        except GamedayError as again:
+            raise TargetError(
+                f"{error}; and putting back what was there failed: {again}; repeat the restore"
+            ) from error
+
+    def _tidy_data(self, component: str, own: OwnPod, spec: ContainerPostgresql, deadline: Deadline) -> None:
+        """What the recovery needed goes: its settings, and the old data, beside the server that runs."""
+        pod = self._a_pod(component)
+        self._ask(pod, own, spec, FORGET, deadline)
+        done = self._in_server(pod, own, arguments("tidy", spec), deadline)
+        if done.exit_code != 0:
+            raise TargetError(f"tidy the data of {component}: {done.output.strip()}")
+        self._note_data(own.workload, **{RESTORING: False})
+
+    def _note_data(self, one: Workload, **notes: bool) -> None:
+        """Write annotations, or remove them; those that are there already stay as they are."""
+        since = json.dumps({"since": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"})
+
+        def noted(now: Workload) -> dict[str, Any] | None:
+            changed = {
+                name: since if wanted else None
+                for name, wanted in notes.items()
+                if (name in now.annotations) is not wanted
+            }
+            return {"metadata": {"annotations": changed}} if changed else None
+
+        self._patch(one, f"note what is done to the data of {one}", noted)

@@ -1,0 +1,61 @@
+"""Shipped scenarios, unchanged, against the hotel in a cluster, watched by a real Prometheus and Alertmanager, by the
+rules whose times are divided by ten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from cluster.hotel import HotelInKubernetes
+from process.hotel import SHIPPED, Told
+
+pytestmark = [
+    pytest.mark.kubernetes,
+    pytest.mark.catalogue,
+    pytest.mark.timeout(1200),
+    pytest.mark.xdist_group("hotel-kubernetes"),
+]
+
+DRILLS = (
+    "database-down",
+    "database-loss",
+    "service-down",
+    "network-partition-api-database",
+    "network-partition-api-cache",
+    "network-partition-api-pms",
+    "pms-failure",
+    "redis-down",
+    "log-flood",
+    "memory-leak",
+    "deployment-failure",
+    "network-delay",
+)
+
+
+@pytest.fixture(scope="module")
+def standing(cluster_context: str) -> Iterator[HotelInKubernetes]:
+    del cluster_context
+    with HotelInKubernetes.standing() as hotel:
+        yield hotel
+
+
+@pytest.fixture
+def hotel(standing: HotelInKubernetes) -> HotelInKubernetes:
+    """With all its files as shipped and everything running."""
+    standing.write_all()
+    standing.become_calm(180)
+    return standing
+
+
+@pytest.mark.parametrize("scenario", DRILLS)
+def test_a_shipped_drill_passes_in_kubernetes(
+    hotel: HotelInKubernetes, scenario: str, record_property: Told
+) -> None:
+    before = hotel.seen()
+
+    done = hotel.drilled(scenario, 0, record_property)
+
+    hotel.assert_passed(done, SHIPPED[scenario].step)
+    assert hotel.left_behind() == []
+    assert hotel.seen() == before
