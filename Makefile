@@ -95,7 +95,7 @@ test-kubernetes: $(DEV_STAMP) ## Run the tests that need a Kubernetes cluster: K
 test-kubernetes-drills: $(DEV_STAMP) ## Run the shipped drills in Kubernetes; nothing beside it
 	$(BIN)/pytest -m 'kubernetes and catalogue and not long' --timeout 1200
 
-test-drills: $(DEV_STAMP) ## Run every shipped drill as a test: as it is, with an idle runbook, disarmed; 25 minutes
+test-drills: $(DEV_STAMP) ## Run every shipped drill as a test; one of each kind with an idle runbook and disarmed; 15 minutes
 	$(BIN)/pytest -m 'catalogue and not long and not docker and not kubernetes' -n 2 --dist loadgroup
 
 test-all: $(DEV_STAMP) ## Run the tests, the long ones too: 50 kills, drills at the seeds' real figures
