@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, Field, Tag, field_validator, model_validator
 
+from gameday.counted import Counted
 from gameday.fields import ByVerb, Duration, Misfit, Model, Name, PositiveDuration, Size, Text, shown
 
 
@@ -28,12 +29,7 @@ def _share(value: object) -> object:
 Share = Annotated[float, BeforeValidator(_share)]
 
 
-class _Counted(Model):
-    count: int | None = Field(default=None, ge=1, le=1000)
-    """Hit only so many of its containers or pods, by name; absent: all."""
-
-
-class KillFault(_Counted):
+class KillFault(Counted):
     """End every process of a component at once; it stays down until a runbook or the undo starts it."""
 
     verb: ClassVar[str] = "kill"
@@ -47,7 +43,7 @@ class KillFault(_Counted):
         return self.kill
 
 
-class StopFault(_Counted):
+class StopFault(Counted):
     """Stop a component in an orderly way, as a wrong command would; it stays down until somebody starts it."""
 
     verb: ClassVar[str] = "stop"
@@ -59,7 +55,7 @@ class StopFault(_Counted):
         return self.stop
 
 
-class RemoveFault(_Counted):
+class RemoveFault(Counted):
     """Kill a component's containers and remove them. Their volumes stay; what they wrote elsewhere is lost."""
 
     verb: ClassVar[str] = "remove"
@@ -71,7 +67,7 @@ class RemoveFault(_Counted):
         return self.remove
 
 
-class PauseFault(_Counted):
+class PauseFault(Counted):
     """Freeze every process of a component: it keeps its connections and answers nothing."""
 
     verb: ClassVar[str] = "pause"
@@ -158,7 +154,7 @@ class LoseFault(_NetworkFault):
 NetworkFault = PartitionFault | DelayFault | ThrottleFault | LoseFault
 
 
-class DisconnectFault(_Counted):
+class DisconnectFault(Counted):
     """Take a component off its networks, or off one of them."""
 
     verb: ClassVar[str] = "disconnect"
@@ -172,7 +168,7 @@ class DisconnectFault(_Counted):
         return self.disconnect
 
 
-class LimitFault(_Counted):
+class LimitFault(Counted):
     """Give a component less than it has: memory, processor time, processes."""
 
     verb: ClassVar[str] = "limit"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
+from gameday.counted import Counted
 from gameday.detectors.base import RuleInfo
 from gameday.detectors.promql import Expression
 from gameday.environment import Environment
 from gameday.errors import ComponentNotFound, Refused, UsageError
-from gameday.fault_spec import AnyFault
+from gameday.fault_spec import AnyFault, DrainFault
 from gameday.faults import build
 from gameday.files import dotted
 from gameday.plan import describe_during, describe_fault
@@ -19,7 +20,7 @@ from gameday.runbook.manual import Manual
 from gameday.runbook.parse import load_runbook
 from gameday.scenario import Scenario
 from gameday.stop_spec import QueryStop, stop_misfits
-from gameday.targets.base import ComponentStatus, OwnedTarget, Running
+from gameday.targets.base import ComponentStatus, Drainable, OwnedTarget, Running
 
 DEAD_END = "RB008"
 """Lint's code for a fallback that names no step: it would surface only when the service is down already."""
@@ -68,7 +69,7 @@ def _check_stop_conditions(scenario: Scenario, environment: Environment) -> None
                 raise UsageError(f"stop condition {stop.describe()}: {error}") from None
 
 
-def check_targets(scenario: Scenario, status: Mapping[str, ComponentStatus]) -> str:
+def check_targets(scenario: Scenario, status: Mapping[str, ComponentStatus], target: object = None) -> str:
     """Everything runs, and the fault hits at least one target and no more than allowed."""
     down = [
         f"{name} is {found.running.value}"
@@ -81,7 +82,7 @@ def check_targets(scenario: Scenario, status: Mapping[str, ComponentStatus]) -> 
     unknown = [name for name in components if name not in status]
     if unknown:
         raise ComponentNotFound(f"no component {unknown[0]!r}; components here: {', '.join(status)}")
-    hit = list(dict.fromkeys(target for fault in scenario.faults for target in hit_by(fault, status)))
+    hit = list(dict.fromkeys(one for fault in scenario.faults for one in hit_by(fault, status, target)))
     what = "; ".join(part for part in (describe_during(scenario), describe_fault(scenario)) if part)
     if scenario.faults and not hit:
         raise Refused(f"{what} matches no target")
@@ -93,9 +94,12 @@ def check_targets(scenario: Scenario, status: Mapping[str, ComponentStatus]) -> 
     return f"{what} hits {', '.join(hit)}" if hit else "everything runs; nothing will be touched"
 
 
-def hit_by(fault: AnyFault, status: Mapping[str, ComponentStatus]) -> tuple[str, ...]:
-    """What a fault would hit: all that the component is, or so many of it."""
-    return status[fault.component].targets[: getattr(fault, "count", None)]
+def hit_by(fault: AnyFault, status: Mapping[str, ComponentStatus], target: object = None) -> tuple[str, ...]:
+    """What a fault would hit: all that the component is, or so many of it; what goes with a drained node too."""
+    if isinstance(fault, DrainFault) and isinstance(target, Drainable):
+        return target.evicted(fault.component)
+    targets = status[fault.component].targets
+    return targets[: fault.hits(len(targets))] if isinstance(fault, Counted) else targets
 
 
 def check_fault(scenario: Scenario, target: OwnedTarget) -> str:

@@ -65,7 +65,7 @@ class Striking(Observation):
         checks: tuple[tuple[str, Callable[[], str]], ...] = (
             ("leftovers", self._check_leftovers),
             *((("recipes", self._remember),) if isinstance(self.target, Remembering) else ()),
-            ("targets", lambda: check_targets(scenario, self.target.status())),
+            ("targets", lambda: check_targets(scenario, self.target.status(), self.target)),
             ("fault", lambda: check_fault(scenario, self.target)),
             ("runbook", self._check_runbook),
         )
@@ -217,7 +217,7 @@ class Striking(Observation):
             self._enter(Phase.INJECT)
         self._pace(HASTE)
         status = self.target.status()
-        targets = [hit for fault in self.scenario.fault for hit in hit_by(fault, status)]
+        targets = [hit for fault in self.scenario.fault for hit in hit_by(fault, status, self.target)]
         self._injecting = self.timeline.record(
             Kind.FAULT_INJECTING, at=Instant.from_json(dict(at)), fault=fault, targets=targets
         )

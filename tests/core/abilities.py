@@ -103,6 +103,9 @@ class AbleTarget(FakeTarget):
     def nodes(self, component: str) -> tuple[str, ...]:
         return (f"below-{component}",)
 
+    def evicted(self, component: str) -> tuple[str, ...]:
+        return (component, "its neighbour")
+
     def drain(self, component: str, ttl_s: float, timeout_s: float) -> str:  # noqa: ARG002
         self.does.cordoned |= set(self.nodes(component))
         return self._told("drain", component, ttl_s)

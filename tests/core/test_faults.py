@@ -259,3 +259,12 @@ def test_whatever_strikes_together_is_undone_last_in_first_out(
     for reverse in reversed(undos):
         revert(reverse, target)
     assert not in_force(target)
+
+
+def test_a_share_is_of_what_runs_when_the_fault_is_built(target: AbleTarget) -> None:
+    assert built("{kill: api, percent: 50}", target).describe() == "kill 1 of api with SIGKILL"
+
+
+def test_a_share_beside_a_count_is_refused() -> None:
+    with pytest.raises(ValueError, match="stands beside count"):
+        fault("{kill: api, count: 1, percent: 50}")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from core.abilities import AbleTarget
 from core.worlds import fake_environment, fake_project, fake_scenario
 from gameday.detectors.base import RuleInfo
 from gameday.errors import ComponentNotFound, InvalidFile, Refused, UsageError
@@ -58,6 +59,29 @@ def test_a_fault_that_hits_too_much_or_nothing_is_refused(
 def test_as_many_targets_as_allowed_are_not_too_many() -> None:
     scenario = fake_scenario(("max_targets: 1", "max_targets: 3"))
     assert check_targets(scenario, status(database=(Running.UP, 3))).endswith("hits pid 1, pid 2, pid 3")
+
+
+@pytest.mark.parametrize(("percent", "hit"), [(1, 1), (34, 2), (50, 2), (100, 3)])
+def test_a_share_of_the_targets_is_rounded_up_and_counts_against_the_limit(percent: int, hit: int) -> None:
+    scenario = fake_scenario(
+        ("{kill: database, signal: SIGKILL}", f"{{kill: database, percent: {percent}}}"),
+        ("max_targets: 1", "max_targets: 2"),
+    )
+    found = status(database=(Running.UP, 3))
+    if hit > 2:
+        with pytest.raises(Refused, match="would hit 3 targets"):
+            check_targets(scenario, found)
+    else:
+        assert check_targets(scenario, found).endswith(
+            "hits " + ", ".join(f"pid {n + 1}" for n in range(hit))
+        )
+
+
+def test_what_goes_with_a_drained_node_counts_against_the_limit(tmp_path: Path) -> None:
+    target = AbleTarget.at(tmp_path)
+    scenario = fake_scenario(("{kill: database, signal: SIGKILL}", "{drain: database}"))
+    with pytest.raises(Refused, match=r"would hit 2 targets \(database, its neighbour\)"):
+        check_targets(scenario, status(database=(Running.UP, 1)), target)
 
 
 def test_a_component_that_the_target_does_not_know_is_an_error() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gameday.counted import Counted
 from gameday.fault_spec import (
     AnyFault,
     BurnFault,
@@ -79,6 +80,9 @@ def build(fault: AnyFault, target: OwnedTarget, ttl_s: float) -> Fault:
     Raises:
         UsageError: a target of this kind cannot do that to anything.
     """
+    if isinstance(fault, Counted) and fault.percent is not None:
+        there = len(target.status()[fault.component].targets)
+        fault = fault.model_copy(update={"count": fault.hits(there), "percent": None})
     match fault:
         case KillFault():
             return Kill(target, fault.kill, fault.signal, fault.count)

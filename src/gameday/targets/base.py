@@ -312,6 +312,10 @@ class Drainable(Protocol):
         """
         ...
 
+    def evicted(self, component: str) -> tuple[str, ...]:
+        """What `drain` would evict now, the component's own pods among them, for people. Touches nothing."""
+        ...
+
     def drain(self, component: str, ttl_s: float, timeout_s: float) -> str:
         """Cordon the nodes it runs on, and evict the environment's pods there. `ttl_s` is noted on the nodes only."""
         ...

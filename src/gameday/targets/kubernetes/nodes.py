@@ -71,6 +71,11 @@ class ClusterNodes(KubernetesInstance):
             )
         return tuple(name for name in below if not self._is_cordoned_by_others(name))
 
+    def evicted(self, component: str) -> tuple[str, ...]:
+        """All pods of the environment on the nodes below this component that a drain evicts."""
+        seen = self._look()
+        return tuple(str(pod) for name in self._below(component, seen) for pod in self._to_evict(name, seen))
+
     def drain(self, component: str, ttl_s: float, timeout_s: float) -> str:
         """Cordon and evict, within what disruption budgets allow, and wait until these pods are gone. With nowhere to
         go they stay pending until `uncordon`. A node does not uncordon itself: until when it is wanted so is in its
