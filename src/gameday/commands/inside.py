@@ -74,7 +74,7 @@ def _asked(project: Project) -> tuple[str, Options]:
         yes=True,
         answers=answers if answers.exists() else None,
         wait_s=wait_s,
-        part=False,
+        part=True,
     )
     if load(scenario, options).scenario.safety.alone:
         options = replace(options, part=False)  # it locks the environment as a whole
