@@ -89,7 +89,7 @@ test-docker-restart: $(DEV_STAMP) ## Run the tests that restart the engine, by t
 	$(BIN)/pytest -m engine_restart --timeout 600
 
 test-kubernetes: $(DEV_STAMP) ## Run the tests that need a Kubernetes cluster: KUBECONFIG, CONTEXT, LOAD_IMAGE
-	$(BIN)/pytest -m 'kubernetes and not long and not catalogue and not alone' -n 2 --dist loadgroup --timeout 600
+	$(BIN)/pytest -m 'kubernetes and not long and not catalogue and not alone' -n 4 --dist loadgroup --timeout 600
 	$(BIN)/pytest -m 'kubernetes and alone and not long' --timeout 600
 
 test-kubernetes-drills: $(DEV_STAMP) ## Run the shipped drills in Kubernetes; nothing beside it

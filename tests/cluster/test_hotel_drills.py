@@ -20,16 +20,18 @@ pytestmark = [
 DRILLS = (
     "database-down",
     "database-loss",
-    "service-down",
     "network-partition-api-database",
+    "pms-failure",
+    "deployment-failure",
+    "network-delay",
+)
+LONG = (
+    "service-down",
     "network-partition-api-cache",
     "network-partition-api-pms",
-    "pms-failure",
     "redis-down",
     "log-flood",
     "memory-leak",
-    "deployment-failure",
-    "network-delay",
 )
 
 
@@ -48,7 +50,9 @@ def hotel(standing: HotelInKubernetes) -> HotelInKubernetes:
     return standing
 
 
-@pytest.mark.parametrize("scenario", DRILLS)
+@pytest.mark.parametrize(
+    "scenario", [*DRILLS, *(pytest.param(name, marks=pytest.mark.long) for name in LONG)]
+)
 def test_a_shipped_drill_passes_in_kubernetes(
     hotel: HotelInKubernetes, scenario: str, record_property: Told
 ) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import signal
 import subprocess
@@ -17,15 +16,11 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.lodge import LOAD_IMAGE, load
 from cluster.quarters import eventually
 from cluster.row import SCENARIO, Row
 from cluster.vault import GROUP, USER
-from gameday.errors import TargetError
 from gameday.history import History
 from gameday.project import Project
-from gameday.targets.docker.engine import Engine
-from gameday.targets.docker.image import helper_image
 from process.inn import GAMEDAY
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(600), pytest.mark.xdist_group("row")]
@@ -35,21 +30,6 @@ PASSWORD = "hunter2"
 RATIO = 1.5
 """Of the wall time to that of the slowest drill times the waves."""
 AGAIN = SCENARIO.replace("scenario: NAME-down", "scenario: NAME-again")
-
-
-@pytest.fixture(scope="session")
-def runner_image(real_cluster: str) -> str:
-    """The image of gameday as it is now, which the cluster has."""
-    if LOAD_IMAGE not in os.environ:
-        pytest.skip(
-            f"needs {LOAD_IMAGE}, the command by which the cluster gets an image of this machine's engine"
-        )
-    try:
-        image = helper_image(Engine.connect(timeout_s=60))
-    except TargetError as error:
-        pytest.skip(f"needs a Docker engine: {error}")
-    load(image)
-    return image
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +43,7 @@ def standing(runner_image: str) -> Iterator[Row]:
 def row(standing: Row) -> Iterator[Row]:
     standing.write_all()
     standing.wait_until_whole()
+    assert eventually(lambda: not standing.quarters.helpers(), 60), "switches that were told to end"
     yield standing
     standing.wait_until_whole()
     standing.quarters.do("delete", "jobs,cronjobs", "--all", "--wait=true", "--timeout=200s")
