@@ -40,7 +40,7 @@ def docker(*words: str) -> str:
 def image(engine: Engine) -> Iterator[str]:
     name = f"gdrunner-{uuid.uuid4().hex[:8]}:test"
     command = subprocess.run(
-        ["make", "--dry-run", "image", f"IMAGE={name}"],
+        ["make", "--no-print-directory", "--dry-run", "image", f"IMAGE={name}"],
         capture_output=True,
         text=True,
         check=True,
