@@ -82,7 +82,7 @@ test: $(DEV_STAMP) ## Run the tests (all but those marked docker, kubernetes, lo
 test-docker: $(DEV_STAMP) ## Run the tests that need a Docker engine (all but those marked long or catalogue)
 	$(BIN)/pytest -m 'docker and not long and not catalogue and not engine_restart' -n 2 --dist loadgroup --timeout 600
 
-test-docker-drills: $(DEV_STAMP) ## Run the shipped drills in Docker; 6 minutes, nothing beside it
+test-docker-drills: $(DEV_STAMP) ## Run shipped drills in Docker, one of each kind; 5 minutes, nothing beside it
 	$(BIN)/pytest -m 'docker and catalogue and not long' -n 2 --dist loadgroup --timeout 1200
 
 test-docker-restart: $(DEV_STAMP) ## Run the tests that restart the engine, by the command in GAMEDAY_RESTART_ENGINE
@@ -92,7 +92,7 @@ test-kubernetes: $(DEV_STAMP) ## Run the tests that need a Kubernetes cluster: K
 	$(BIN)/pytest -m 'kubernetes and not long and not catalogue and not alone' -n 4 --dist loadgroup --timeout 600
 	$(BIN)/pytest -m 'kubernetes and alone and not long' --timeout 600
 
-test-kubernetes-drills: $(DEV_STAMP) ## Run the shipped drills in Kubernetes; nothing beside it
+test-kubernetes-drills: $(DEV_STAMP) ## Run shipped drills in Kubernetes, one of each kind; 7 minutes, nothing beside it
 	$(BIN)/pytest -m 'kubernetes and catalogue and not long' --timeout 1200
 
 test-drills: $(DEV_STAMP) ## Run every shipped drill as a test; one of each kind with an idle runbook and disarmed; 15 minutes

@@ -138,10 +138,10 @@ def test_a_restore_of_what_is_not_destroyed_loses_nothing_and_one_that_fails_put
 @pytest.mark.parametrize(
     ("step", "after"),
     [
-        ("_crash_server", False),
+        pytest.param("_crash_server", False, marks=pytest.mark.long),
         ("_crash_server", True),
         ("_in_data_volumes", False),
-        ("_in_data_volumes", True),
+        pytest.param("_in_data_volumes", True, marks=pytest.mark.long),
     ],
 )
 def test_an_interrupted_destroy_stays_one(place: Quarters, step: str, after: bool) -> None:
@@ -160,7 +160,12 @@ def test_an_interrupted_destroy_stays_one(place: Quarters, step: str, after: boo
 
 @pytest.mark.parametrize(
     ("step", "after"),
-    [("_replace_data", False), ("_replace_data", True), ("_wait_recovered", False), ("_tidy_data", False)],
+    [
+        ("_replace_data", False),
+        pytest.param("_replace_data", True, marks=pytest.mark.long),
+        ("_wait_recovered", False),
+        pytest.param("_tidy_data", False, marks=pytest.mark.long),
+    ],
 )
 @pytest.mark.parametrize("destroyed", [True, False], ids=["destroyed", "kept"])
 def test_an_interrupted_restore_is_completed_or_taken_back(
