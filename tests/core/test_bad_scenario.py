@@ -46,7 +46,7 @@ FAULT = "fault: {kill: database, signal: SIGKILL}"
         case(
             "signal: SIGKILL",
             "signl: SIGKILL",
-            "9: fault.signl: unknown field; did you mean 'signal'? known here: count, kill, signal",
+            "9: fault.signl: unknown field; did you mean 'signal'? known here: count, percent, kill, signal",
             id="misspelt-in-a-fault",
         ),
         case(
@@ -170,7 +170,7 @@ FAULT = "fault: {kill: database, signal: SIGKILL}"
         case(
             FAULT,
             "fault: {pause: database, signal: SIGKILL}",
-            "9: fault.signal: unknown field; known here: count, pause",
+            "9: fault.signal: unknown field; known here: count, percent, pause",
             id="field-of-another-fault",
         ),
         case(

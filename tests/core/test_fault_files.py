@@ -53,7 +53,10 @@ def with_during(text: str) -> str:
 @pytest.mark.parametrize(
     ("fault", "messages"),
     [
-        ("{pause: database, client: api}", ["9: fault.client: unknown field; known here: count, pause"]),
+        (
+            "{pause: database, client: api}",
+            ["9: fault.client: unknown field; did you mean 'percent'? known here: count, percent, pause"],
+        ),
         (
             "{partition: database, how: smoke}",
             ["9: fault.how: 'smoke' is not allowed; expected 'blackhole', 'reset' or 'refuse'"],
@@ -117,7 +120,7 @@ def with_during(text: str) -> str:
         ("[]", ["9: fault: is required and absent"]),
         (
             "[{kill: database}, {pause: api, x: 1}]",
-            ["9: fault[1].x: unknown field; known here: count, pause"],
+            ["9: fault[1].x: unknown field; known here: count, percent, pause"],
         ),
         ("[{kill: database}, 5]", [f"9: fault[1]: {ONE_FAULT} found 5"]),
         ("[[{kill: database}]]", [f"9: fault[0]: {ONE_FAULT} found a list"]),

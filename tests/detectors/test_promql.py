@@ -297,7 +297,9 @@ def test_the_original_rules_tell_quiet_from_loud(rule: str, quiet: str, loud: st
 
 
 def test_every_rules_file_of_the_example_can_be_read() -> None:
-    for path in RULES_FOLDER.glob("*.yaml"):
+    files = {path for path in RULES_FOLDER.glob("*.yaml") if path.stem != "kustomization"}
+    assert len(files) == 3
+    for path in files:
         for speed in (1.0, 10.0):
             assert load_rules(path, speed=speed).rules
 
