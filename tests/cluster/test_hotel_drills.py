@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from cluster.hotel import HotelInKubernetes
+from cluster.quarters import eventually
 from process.hotel import SHIPPED, Told
 
 pytestmark = [
@@ -62,4 +63,6 @@ def test_a_shipped_drill_passes_in_kubernetes(
 
     hotel.assert_passed(done, SHIPPED[scenario].step)
     assert hotel.left_behind() == []
+    # a switch that was told to end takes a moment to be gone
+    eventually(lambda: hotel.seen() == before, 30)
     assert hotel.seen() == before
