@@ -89,13 +89,13 @@ test-docker-restart: $(DEV_STAMP) ## Run the tests that restart the engine, by t
 	$(BIN)/pytest -m engine_restart --timeout 600
 
 test-kubernetes: $(DEV_STAMP) ## Run the tests that need a Kubernetes cluster: KUBECONFIG, CONTEXT, LOAD_IMAGE
-	$(BIN)/pytest -m 'kubernetes and not long and not catalogue and not alone' -n 4 --dist loadgroup --timeout 600
+	$(BIN)/pytest -m 'kubernetes and not long and not catalogue and not alone' -n 3 --dist loadgroup --timeout 600
 	$(BIN)/pytest -m 'kubernetes and alone and not long' --timeout 600
 
-test-kubernetes-drills: $(DEV_STAMP) ## Run shipped drills in Kubernetes, one of each kind; 7 minutes, nothing beside it
+test-kubernetes-drills: $(DEV_STAMP) ## Run shipped drills in Kubernetes, one of each kind; 5 minutes, nothing beside it
 	$(BIN)/pytest -m 'kubernetes and catalogue and not long' --timeout 1200
 
-test-drills: $(DEV_STAMP) ## Run every shipped drill as a test; one of each kind with an idle runbook and disarmed; 15 minutes
+test-drills: $(DEV_STAMP) ## Run shipped drills of each kind: as they are, with an idle runbook, disarmed; 12 minutes
 	$(BIN)/pytest -m 'catalogue and not long and not docker and not kubernetes' -n 2 --dist loadgroup
 
 test-all: $(DEV_STAMP) ## Run the tests, the long ones too: 50 kills, drills at the seeds' real figures

@@ -19,14 +19,14 @@ pytestmark = [
 ]
 
 DRILLS = (
-    "database-down",
     "database-loss",
     "network-partition-api-database",
-    "pms-failure",
     "deployment-failure",
     "network-delay",
 )
 LONG = (
+    "database-down",
+    "pms-failure",
     "service-down",
     "network-partition-api-cache",
     "network-partition-api-pms",
