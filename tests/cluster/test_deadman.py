@@ -15,7 +15,13 @@ import pytest
 from cluster.lodge import Lodge
 from process.inn import until
 
-pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(400), pytest.mark.xdist_group("lodge")]
+# long: minutes each, and an overloaded machine fails them
+pytestmark = [
+    pytest.mark.kubernetes,
+    pytest.mark.long,
+    pytest.mark.timeout(400),
+    pytest.mark.xdist_group("lodge"),
+]
 
 FREEZE = "GAMEDAY_FREEZE_API"
 frozen = pytest.mark.skipif(

@@ -23,7 +23,13 @@ from gameday.history import History
 from gameday.project import Project
 from process.inn import GAMEDAY
 
-pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(600), pytest.mark.xdist_group("row")]
+# long: a drill or several each, and an overloaded machine fails them
+pytestmark = [
+    pytest.mark.kubernetes,
+    pytest.mark.long,
+    pytest.mark.timeout(600),
+    pytest.mark.xdist_group("row"),
+]
 
 ROOMS = 6
 PASSWORD = "hunter2"

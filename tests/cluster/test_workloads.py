@@ -194,6 +194,7 @@ def test_what_matches_nothing_is_said(web: Place) -> None:
 def test_a_namespace_without_the_label_is_not_touched(cluster_context: str, tmp_path: Path) -> None:
     with place(cluster_context, tmp_path, labels={}) as closed:
         closed.run("web")
+        assert wait_until(lambda: len(closed.pods("web")) == 1, Deadline.after(30))
         with pytest.raises(UsageError, match=r"gameday\.dev/allow"):
             closed.target().kill("web", "SIGKILL", 10)
         assert len(closed.pods("web")) == 1
