@@ -23,15 +23,15 @@ def measure(work: Path) -> list[Result]:
     if shutil.which("kubectl") is None or not os.environ.get("CONTEXT"):
         raise BenchError("needs kubectl, and CONTEXT with the context of a cluster")
     sys.path.insert(0, str(ROOT / "tests"))
-    from cluster.places import place
+    from cluster.quarters import quarters_in
 
-    with place(os.environ["CONTEXT"], work) as many:
+    with quarters_in(work, "bench") as many:
         # nothing asks them: what is measured is their end
-        many.run("many", replicas=PODS, command=["sleep", "3600"], readinessProbe=None)
-        many.components["many"].pop("port")
+        container = {"image": "python:3.11-slim", "command": ["sleep", "3600"]}
+        many.apply(*many.workload("many", container, replicas=PODS))
         many.components["many"]["ready"] = {"within": f"{_READY_WITHIN_S:g}s"}
         target = many.target()
-        command = ["kubectl", "--context", many.context, "-n", many.namespace]
+        command = ["kubectl", "--context", os.environ["CONTEXT"], "-n", many.namespace]
         command += ["delete", "pod", "-l", "app=many", "--grace-period=1"]
 
         def kubectl() -> float:

@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 
 from cluster.lodge import LOAD_IMAGE, Lodge, load
-from cluster.places import Place
-from cluster.places import place as place_in
 from cluster.quarters import CONTEXT, Quarters, quarters_in
 from gameday.errors import TargetError
 from gameday.targets.docker.engine import Engine
@@ -43,15 +41,10 @@ def place(real_cluster: str, tmp_path: Path) -> Iterator[Quarters]:
         yield made
 
 
-@pytest.fixture(scope="session")
-def cluster_context(real_cluster: str) -> str:
-    return real_cluster
-
-
 @pytest.fixture(scope="module")
-def standing(cluster_context: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def standing(real_cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Quarters]:
     """One namespace that allows drills, for all tests of a module."""
-    with place_in(cluster_context, tmp_path_factory.mktemp("place")) as made:
+    with quarters_in(tmp_path_factory.mktemp("quarters")) as made:
         yield made
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, ClassVar
 
-from cluster.places import objects
-from gameday.targets.kubernetes.cluster import Cluster
+from cluster.quarters import lasting
 from process.hotel import Hotel
 from process.inn import Finished
 
@@ -28,4 +26,4 @@ class HotelInKubernetes(Hotel):
 
     def seen(self) -> dict[str, Any]:
         """All of its namespace, to compare before with after."""
-        return objects(Cluster(os.environ["CONTEXT"], "hotel"))
+        return lasting("hotel")

@@ -27,6 +27,9 @@ SECURITY = {
     "readOnlyRootFilesystem": True,
     "capabilities": {"drop": ["ALL"]},
 }
+_LASTING = (
+    "deployments,statefulsets,services,configmaps,secrets,persistentvolumeclaims,networkpolicies,leases,jobs"
+)
 _KINDS = (
     "pods,deployments,statefulsets,replicasets,services,configmaps,secrets,persistentvolumeclaims,jobs,"
     "networkpolicies"
@@ -58,13 +61,17 @@ def kubectl(*words: str, stdin: str | None = None, check: bool = True) -> str:
 class Quarters:
     """One namespace, the components of an environment in it, and its target."""
 
-    def __init__(self, folder: Path, prefix: str = "kd", level: str = "restricted") -> None:
+    def __init__(
+        self, folder: Path, prefix: str = "kd", level: str = "restricted", *, allow: bool = True
+    ) -> None:
         self.namespace = f"{prefix}-{uuid.uuid4().hex[:8]}"
         self.folder = folder
         self.components: dict[str, Any] = {}
         self.volumes: list[str] = []
         self.project = Project(folder, folder / ".gameday", folder / "reports")
-        labels = {"gameday.dev/allow": "true", "pod-security.kubernetes.io/enforce": level}
+        labels = {"pod-security.kubernetes.io/enforce": level}
+        if allow:
+            labels["gameday.dev/allow"] = "true"
         self.apply(
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace, "labels": labels}}
         )
@@ -91,6 +98,11 @@ class Quarters:
 
     def pods_of(self, component: str) -> list[str]:
         return [pod["metadata"]["name"] for pod in self.listed("pods", f"app={component}")]
+
+    def uids_of(self, component: str) -> dict[str, str]:
+        """Of its pods that are not being deleted, by name."""
+        found = [pod["metadata"] for pod in self.listed("pods", f"app={component}")]
+        return {one["name"]: one["uid"] for one in found if "deletionTimestamp" not in one}
 
     def helpers(self) -> list[str]:
         return [pod["metadata"]["name"] for pod in self.listed("pods", "gameday.dev/helper=true")]
@@ -235,6 +247,16 @@ class Quarters:
         for volume in self.volumes:
             kubectl("delete", "persistentvolume", volume, "--ignore-not-found", "--wait=false", check=False)
         shutil.rmtree(self.folder / "volumes", ignore_errors=True)
+
+
+def lasting(namespace: str) -> dict[str, Any]:
+    """All that stays in a namespace when pods come and go, by kind and name, without what server and controllers manage
+    themselves."""
+    seen = {}
+    for one in json.loads(kubectl("-n", namespace, "get", _LASTING, "-o", "json"))["items"]:
+        (one["metadata"].get("annotations") or {}).pop("deployment.kubernetes.io/revision", None)
+        seen[f"{one['kind']} {one['metadata']['name']}"] = comparable(one)
+    return seen
 
 
 def comparable(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,8 +37,8 @@ LONG = (
 
 
 @pytest.fixture(scope="module")
-def standing(cluster_context: str) -> Iterator[HotelInKubernetes]:
-    del cluster_context
+def standing(real_cluster: str) -> Iterator[HotelInKubernetes]:
+    del real_cluster
     with HotelInKubernetes.standing() as hotel:
         yield hotel
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cluster.places import Place, place
+from cluster.quarters import Quarters, lasting, quarters_in
+from containers.worlds import COMMAND, IMAGE
 from gameday.errors import ComponentNotFound, OperationTimedOut, TargetError, UsageError
 from gameday.targets.base import Running
 from gameday.targets.kubernetes.cluster import Cluster
@@ -18,30 +20,44 @@ from gameday.targets.waiting import Deadline, wait_until
 pytestmark = [pytest.mark.kubernetes, pytest.mark.xdist_group("cluster-workloads")]
 
 
-def says(place: Place, component: str) -> str:
+def says(place: Quarters, component: str) -> str:
     with urllib.request.urlopen(place.target().address(component).url, timeout=2) as answer:
         return str(answer.read().decode())
 
 
+def run(place: Quarters, component: str, **more: Any) -> None:
+    """A server that says its name."""
+    container = {
+        "image": IMAGE,
+        "command": list(COMMAND),
+        "env": [{"name": "SAYS", "value": component}],
+        "readinessProbe": {"httpGet": {"path": "/", "port": 8000}, "periodSeconds": 1},
+    }
+    made = place.workload(component, container, port=8000, terminationGracePeriodSeconds=2, **more)
+    place.apply(*made)
+
+
 @pytest.fixture
-def web(standing: Place) -> Place:
+def web(standing: Quarters) -> Quarters:
     """One deployment of three pods and one stateful set of one, both ready."""
     if not standing.components:
-        standing.run("web", replicas=3)
-        standing.run("database", kind="statefulset")
+        run(standing, "web", replicas=3)
+        run(standing, "database", kind="StatefulSet")
         standing.components["web"]["versions"] = {
             "other": {"env": {"SAYS": "other", "MORE": "1"}},
             "broken": {"image": "no-such-image:none"},
         }
-    standing.ready()
+    standing.ready("web", "database")
+    for component in ("web", "database"):
+        standing.target().start(component, 60)  # what a test that failed has left
     return standing
 
 
-def test_status_names_pods_and_where_each_component_answers(web: Place) -> None:
+def test_status_names_pods_and_where_each_component_answers(web: Quarters) -> None:
     status = web.target().status()
 
     assert {name: one.running for name, one in status.items()} == {"web": Running.UP, "database": Running.UP}
-    assert set(status["web"].targets) == {f"pod {name}" for name in web.pods("web")}
+    assert set(status["web"].targets) == {f"pod {name}" for name in web.uids_of("web")}
     assert status["database"].targets == ("pod database-0",)
     assert says(web, "web") == "web"
 
@@ -49,17 +65,17 @@ def test_status_names_pods_and_where_each_component_answers(web: Place) -> None:
 @pytest.mark.parametrize("component", ["web", "database"])
 @pytest.mark.parametrize("signal", ["SIGKILL", "SIGTERM"])
 def test_what_is_killed_stays_down_until_it_is_started_with_its_own_count(
-    web: Place, component: str, signal: str
+    web: Quarters, component: str, signal: str
 ) -> None:
-    before, pods = web.objects(), web.pods(component)
+    before, pods = lasting(web.namespace), web.uids_of(component)
     target = web.target()
 
     said = target.kill(component, signal, 30)
 
     assert all(name in said for name in pods)
-    assert web.pods(component) == {}
+    assert web.uids_of(component) == {}
     time.sleep(1.5)  # a controller would have made another by now
-    assert web.pods(component) == {}
+    assert web.uids_of(component) == {}
     status = target.status()[component]
     assert (status.running, status.targets) == (Running.DOWN, ())
     assert "is held at zero replicas" in status.detail
@@ -70,55 +86,55 @@ def test_what_is_killed_stays_down_until_it_is_started_with_its_own_count(
 
     assert target.start(component, 60).startswith(f"started {component}")
 
-    assert len(web.pods(component)) == len(pods)
+    assert len(web.uids_of(component)) == len(pods)
     assert says(web, component) == component
-    assert web.objects() == before
+    assert lasting(web.namespace) == before
     assert target.start(component, 60) == f"{component} was up already"
 
 
-def test_a_count_kills_so_many_and_the_controller_replaces_them(web: Place) -> None:
-    before, pods = web.objects(), web.pods("web")
+def test_a_count_kills_so_many_and_the_controller_replaces_them(web: Quarters) -> None:
+    before, pods = lasting(web.namespace), web.uids_of("web")
 
     web.target().kill("web", "SIGKILL", 30, 1)
 
-    after = web.pods("web")
+    after = web.uids_of("web")
     assert len(set(pods.values()) - set(after.values())) == 1
     web.target().start("web", 60)
-    assert len(web.pods("web")) == 3
-    assert web.objects() == before
+    assert len(web.uids_of("web")) == 3
+    assert lasting(web.namespace) == before
 
 
-def test_stopping_waits_for_an_orderly_end_and_a_second_time_is_no_error(web: Place) -> None:
+def test_stopping_waits_for_an_orderly_end_and_a_second_time_is_no_error(web: Quarters) -> None:
     target = web.target()
 
     assert target.stop("web", 30).startswith("stopped web-")
     assert target.stop("web", 30) == "web was down already"
-    assert web.pods("web") == {}
+    assert web.uids_of("web") == {}
     target.start("web", 60)
 
 
-def test_its_own_count_is_known_to_whoever_holds_it_a_second_time(web: Place) -> None:
+def test_its_own_count_is_known_to_whoever_holds_it_a_second_time(web: Quarters) -> None:
     target = web.target()
     target.kill("web", "SIGKILL", 30)
     target.stop("web", 30)
 
-    held = web.cluster.apps.read_namespaced_deployment("web", web.namespace)
-    assert held.metadata.annotations[HELD] == '{"replicas": 3}'
+    held = web.get("deployment", "web")
+    assert held["metadata"]["annotations"][HELD] == '{"replicas": 3}'
 
     target.start("web", 60)
-    assert len(web.pods("web")) == 3
+    assert len(web.uids_of("web")) == 3
 
 
-def test_a_workload_that_others_scaled_to_zero_is_not_started(web: Place) -> None:
-    web.cluster.apps.patch_namespaced_deployment("web", web.namespace, {"spec": {"replicas": 0}})
+def test_a_workload_that_others_scaled_to_zero_is_not_started(web: Quarters) -> None:
+    web.do("scale", "deployment/web", "--replicas=0")
     try:
         with pytest.raises(TargetError, match="no fault of gameday's holds it there"):
             web.target().start("web", 5)
     finally:
-        web.cluster.apps.patch_namespaced_deployment("web", web.namespace, {"spec": {"replicas": 3}})
+        web.do("scale", "deployment/web", "--replicas=3")
 
 
-def test_commands_have_their_exit_code_their_output_and_their_end(web: Place) -> None:
+def test_commands_have_their_exit_code_their_output_and_their_end(web: Quarters) -> None:
     target = web.target()
 
     done = target.execute("web", ["sh", "-c", "echo out; echo err >&2; exit 3"], 10)
@@ -135,8 +151,8 @@ def test_commands_have_their_exit_code_their_output_and_their_end(web: Place) ->
     assert "asked /" in target.logs("web", 5, 5)
 
 
-def test_a_version_is_rolled_out_and_rolled_back_exactly(web: Place) -> None:
-    before, target = web.objects(), web.target()
+def test_a_version_is_rolled_out_and_rolled_back_exactly(web: Quarters) -> None:
+    before, target = lasting(web.namespace), web.target()
 
     target.deploy("web", "other", 10)
     target.start("web", 60)
@@ -148,13 +164,13 @@ def test_a_version_is_rolled_out_and_rolled_back_exactly(web: Place) -> None:
     assert target.rollback("web", 60).startswith("rolled web back from version other")
     assert target.version("web") == ""
     assert wait_until(lambda: says(web, "web") == "web", Deadline.after(10))
-    assert web.objects() == before
+    assert lasting(web.namespace) == before
     with pytest.raises(TargetError, match="nothing was deployed"):
         target.rollback("web", 10)
 
 
-def test_an_image_that_nobody_has_leaves_what_ran_and_is_undone(web: Place) -> None:
-    before, pods, target = web.objects(), web.pods("web"), web.target()
+def test_an_image_that_nobody_has_leaves_what_ran_and_is_undone(web: Quarters) -> None:
+    before, pods, target = lasting(web.namespace), web.uids_of("web"), web.target()
 
     target.deploy("web", "broken", 10)
     with pytest.raises(OperationTimedOut, match=r"ErrImagePull|ImagePullBackOff"):
@@ -162,13 +178,13 @@ def test_an_image_that_nobody_has_leaves_what_ran_and_is_undone(web: Place) -> N
     target.deploy("web", "", 10)
     target.start("web", 60)
 
-    assert web.objects() == before
-    assert pods.items() <= web.pods("web").items(), (
+    assert lasting(web.namespace) == before
+    assert pods.items() <= web.uids_of("web").items(), (
         "a rolling update keeps the old pods until new ones are ready"
     )
 
 
-def test_a_selector_by_labels_finds_its_workload_even_without_pods(web: Place) -> None:
+def test_a_selector_by_labels_finds_its_workload_even_without_pods(web: Quarters) -> None:
     web.components["labelled"] = {"kubernetes": {"labels": {"app": "web"}}}
     target = web.target()
     try:
@@ -180,7 +196,7 @@ def test_a_selector_by_labels_finds_its_workload_even_without_pods(web: Place) -
         del web.components["labelled"]
 
 
-def test_what_matches_nothing_is_said(web: Place) -> None:
+def test_what_matches_nothing_is_said(web: Quarters) -> None:
     web.components["ghost"] = {"kubernetes": {"workload": "deployment/ghost"}}
     try:
         target = web.target()
@@ -191,17 +207,17 @@ def test_what_matches_nothing_is_said(web: Place) -> None:
         del web.components["ghost"]
 
 
-def test_a_namespace_without_the_label_is_not_touched(cluster_context: str, tmp_path: Path) -> None:
-    with place(cluster_context, tmp_path, labels={}) as closed:
-        closed.run("web")
-        assert wait_until(lambda: len(closed.pods("web")) == 1, Deadline.after(30))
+def test_a_namespace_without_the_label_is_not_touched(real_cluster: str, tmp_path: Path) -> None:
+    with quarters_in(tmp_path, allow=False) as closed:
+        run(closed, "web")
+        assert wait_until(lambda: len(closed.uids_of("web")) == 1, Deadline.after(30))
         with pytest.raises(UsageError, match=r"gameday\.dev/allow"):
             closed.target().kill("web", "SIGKILL", 10)
-        assert len(closed.pods("web")) == 1
+        assert len(closed.uids_of("web")) == 1
 
 
 def test_a_context_that_leads_elsewhere_meanwhile_is_not_followed(
-    web: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    web: Quarters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import os
 
@@ -222,23 +238,23 @@ def test_a_context_that_leads_elsewhere_meanwhile_is_not_followed(
     with pytest.raises(UsageError, match=r"leads to https://127\.0\.0\.1:1 now"):
         target.kill("web", "SIGKILL", 10)
 
-    assert len(web.pods("web")) == 3
+    monkeypatch.undo()
+    assert len(web.uids_of("web")) == 3
 
 
-def test_the_clusters_own_namespaces_are_refused(cluster_context: str) -> None:
+def test_the_clusters_own_namespaces_are_refused(real_cluster: str) -> None:
     with pytest.raises(UsageError, match="belongs to the cluster itself"):
-        Cluster(cluster_context, "kube-system").check_allowed()
+        Cluster(real_cluster, "kube-system").check_allowed()
 
 
-def test_an_old_mark_that_a_rollout_undo_brought_back_is_no_fault_and_goes(web: Place) -> None:
-    before = web.objects()
-    mark = {"metadata": {"annotations": {HELD: '{"replicas": 1}'}}}
-    web.cluster.apps.patch_namespaced_deployment("web", web.namespace, mark)
+def test_an_old_mark_that_a_rollout_undo_brought_back_is_no_fault_and_goes(web: Quarters) -> None:
+    before = lasting(web.namespace)
+    web.do("annotate", "deployment/web", HELD + '={"replicas": 1}')
 
     target = web.target()
 
     assert target.status()["web"].running is Running.UP
     assert "held" not in target.status()["web"].detail
     target.start("web", 30)
-    assert len(web.pods("web")) == 3
-    assert web.objects() == before
+    assert len(web.uids_of("web")) == 3
+    assert lasting(web.namespace) == before
