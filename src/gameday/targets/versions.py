@@ -10,9 +10,10 @@ import time
 from dataclasses import replace
 
 from gameday.component_spec import CommandComponent
-from gameday.errors import TargetError, UsageError
+from gameday.errors import TargetError
 from gameday.targets.instance import Instance
 from gameday.targets.state import Record
+from gameday.targets.version_words import check_named, version_name
 
 
 class Versions(Instance):
@@ -26,11 +27,7 @@ class Versions(Instance):
         """Raises UsageError where the environment names no such version."""
         spec = self._component(component).spec
         known = tuple(spec.versions) if isinstance(spec, CommandComponent) else ()
-        if version not in ("", *known):
-            raise UsageError(
-                f"{self.instance} names no version {version!r} of {component}; versions there: "
-                f"{', '.join(known) or 'none'}"
-            )
+        check_named(self.instance, component, known, version)
 
     def deploy(self, component: str, version: str, timeout_s: float) -> str:
         """Stop what runs and start that version, without waiting for it."""
@@ -45,7 +42,7 @@ class Versions(Instance):
             stopped = found.stop(deadline)
             record, _ = found.launch(deadline)
             pid = record.process.pid if record.process else None
-            return f"{stopped}; deployed {_named(version)} of {component} (pid {pid})"
+            return f"{stopped}; deployed {version_name(version)} of {component} (pid {pid})"
 
     def rollback(self, component: str, timeout_s: float) -> str:
         """Back to the version before the last deployment, until it is ready."""
@@ -55,15 +52,11 @@ class Versions(Instance):
             before, after = record.version, record.previous
             if after is None:
                 raise TargetError(
-                    f"roll back {component}: nothing was deployed since {_named(record.version)} began"
+                    f"roll back {component}: nothing was deployed since {version_name(record.version)} began"
                 )
             self._store.update(component, lambda r: replace(r, version=after))
             found.stop(deadline)
             found.start(deadline)
             self._store.update(component, lambda r: replace(r, previous=None))
             took = f"{time.monotonic() - begun:.2f} s"
-            return f"rolled {component} back from {_named(before)} to {_named(after)} in {took}"
-
-
-def _named(version: str) -> str:
-    return f"version {version}" if version else "the environment's own version"
+            return f"rolled {component} back from {version_name(before)} to {version_name(after)} in {took}"

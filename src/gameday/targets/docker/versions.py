@@ -18,6 +18,7 @@ from gameday.targets.docker.containers import ASIDE, Container, discard, listed,
 from gameday.targets.docker.engine import EngineAway, NotThere
 from gameday.targets.docker.instance import DockerInstance
 from gameday.targets.docker.state import Remembered
+from gameday.targets.version_words import check_named, version_name
 from gameday.targets.waiting import Deadline
 
 VERSION_LABEL = "gameday.version"
@@ -71,7 +72,7 @@ class ContainerVersions(DockerInstance):
             self._settle_version(component, deadline)
             recipes = self._remembered(component).recipes
             said = [self._launch_version(place, recipes) for place in self._version_places(component)]
-            return f"deployed {_named(version)} of {component}: {', '.join(said)}"
+            return f"deployed {version_name(version)} of {component}: {', '.join(said)}"
 
     def rollback(self, component: str, timeout_s: float) -> str:
         """Back to the version before the last deployment, until it is ready."""
@@ -80,12 +81,14 @@ class ContainerVersions(DockerInstance):
             known = self._remembered(component)
             before, after = known.version, known.previous
             if after is None:
-                raise TargetError(f"roll back {component}: nothing was deployed since {_named(before)} began")
+                raise TargetError(
+                    f"roll back {component}: nothing was deployed since {version_name(before)} began"
+                )
             self._state.change_component(component, lambda found: replace(found, version=after))
             self._start(component, deadline)
             self._state.change_component(component, lambda found: replace(found, previous=None))
             took = f"{time.monotonic() - begun:.2f} s"
-            return f"rolled {component} back from {_named(before)} to {_named(after)} in {took}"
+            return f"rolled {component} back from {version_name(before)} to {version_name(after)} in {took}"
 
     def _start(self, component: str, deadline: Deadline) -> list[str]:
         raise NotImplementedError
@@ -95,11 +98,7 @@ class ContainerVersions(DockerInstance):
     def _version_spec(self, component: str, version: str) -> ContainerVersion | None:
         """None for the environment's own."""
         known = self._spec(component).versions
-        if version not in ("", *known):
-            raise UsageError(
-                f"{self.instance} names no version {version!r} of {component}; versions there: "
-                f"{', '.join(known) or 'none'}"
-            )
+        check_named(self.instance, component, known, version)
         return known.get(version)
 
     def _version_places(self, component: str) -> tuple[Place, ...]:
@@ -292,7 +291,3 @@ def _without(config: Mapping[str, Any], image: Mapping[str, Any]) -> dict[str, A
             if key not in there or there[key] != value
         }
     return left
-
-
-def _named(version: str) -> str:
-    return f"version {version}" if version else "the environment's own version"

@@ -110,12 +110,6 @@ class Cluster:
         return client.AuthorizationV1Api(self._client)
 
     @cached_property
-    def custom(self) -> Any:
-        from kubernetes import client
-
-        return client.CustomObjectsApi(self._client)
-
-    @cached_property
     def dynamic(self) -> Any:
         """For objects of any kind, as manifests have them. Asks the server what kinds it knows."""
         from kubernetes import dynamic
@@ -335,12 +329,10 @@ class Cluster:
 
         begun = time.monotonic()
         what = f"execute {argv[0]} in {pod}"
-        self._check_context()
-        self.check_allowed()
         output, status = Bounded(OUTPUT_LIMIT), ""
         own = self._new_client()  # `stream` changes the client that it is given
         named = {} if container is None else {"container": container}
-        with self.translated(what):
+        with self.writing(what):
             connection = stream(
                 client.CoreV1Api(own).connect_get_namespaced_pod_exec,
                 pod,

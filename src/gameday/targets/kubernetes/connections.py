@@ -12,10 +12,10 @@ from typing import Any
 
 from gameday.errors import OperationTimedOut, TargetError, UsageError
 from gameday.targets.kubernetes.cluster import Conflict, NotThere
-from gameday.targets.kubernetes.helper import COMPONENT_LABEL, ENVIRONMENT_LABEL
+from gameday.targets.kubernetes.helper import COMPONENT_LABEL
 from gameday.targets.kubernetes.instance import KubernetesInstance
 from gameday.targets.kubernetes.partition import cut_all, end_of
-from gameday.targets.kubernetes.pods import Pod, Seen, named, pod_names
+from gameday.targets.kubernetes.pods import ENVIRONMENT_LABEL, Pod, Seen, named, pod_names
 from gameday.targets.kubernetes.policies import Document, End, Point, Policies, document
 from gameday.targets.waiting import Deadline, wait_until
 

@@ -18,12 +18,13 @@ from typing import Any
 
 from gameday.errors import GamedayError, LockHeld, TargetError, UndoError, UsageError
 from gameday.targets.kubernetes import deadman_job
+from gameday.targets.kubernetes.api import MERGE_PATCH
 from gameday.targets.kubernetes.cluster import Cluster, NotThere
 from gameday.targets.kubernetes.deadman_job import ACCOUNT, SWITCH_LABEL, short
-from gameday.targets.kubernetes.lease import ENVIRONMENT_LABEL, MERGE, EnvironmentLease, Holder, Keeper, State
+from gameday.targets.kubernetes.lease import EnvironmentLease, Holder, Keeper, State
 from gameday.targets.kubernetes.observed import LEASE_S, SWITCH, TOLD, Renewals
 from gameday.targets.kubernetes.permissions import Permissions
-from gameday.targets.kubernetes.pods import HELPER_LABEL
+from gameday.targets.kubernetes.pods import ENVIRONMENT_LABEL, HELPER_LABEL
 from gameday.targets.kubernetes.records import (
     DRILL,
     IDENTITY_VARIABLE,
@@ -300,7 +301,7 @@ class SwitchInCluster(Permissions):
             owner = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": made.metadata.uid}
             with self.cluster.writing(f"let Secret {name} end with its job"):
                 self.cluster.core.patch_namespaced_secret(
-                    name, namespace, {"metadata": {"ownerReferences": [owner]}}, _content_type=MERGE
+                    name, namespace, {"metadata": {"ownerReferences": [owner]}}, _content_type=MERGE_PATCH
                 )
 
 

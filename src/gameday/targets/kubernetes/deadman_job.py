@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from gameday.targets.kubernetes.lease import ENVIRONMENT_LABEL
 from gameday.targets.kubernetes.observed import PREFIX
-from gameday.targets.kubernetes.pods import HELPER_LABEL
+from gameday.targets.kubernetes.pods import ENVIRONMENT_LABEL, HELPER_LABEL
+from gameday.targets.kubernetes.runner_pod import runner_container, runner_pod
 
 ACCOUNT = "gameday-deadman"
 """The service account of a dead-man switch."""
@@ -16,7 +16,6 @@ SWITCH_LABEL = f"{PREFIX}deadman"
 _DEADLINE_S = 24 * 3600
 _KEPT_S = 60
 _ATTEMPTS = 20
-_USER = 65532
 
 
 def short(drill: str) -> str:
@@ -52,40 +51,12 @@ def job(
 def _pod(image: str, variables: dict[str, str], secret: str | None) -> dict[str, Any]:
     environ: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in variables.items()]
     environ.append({"name": "GAMEDAY_POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}})
-    container = {
-        "name": "deadman",
-        "image": image,
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["python3", "-m", "gameday.targets.kubernetes.deadman_pod"],
-        "env": environ,
-        "envFrom": [{"secretRef": {"name": secret}}] if secret else [],
-        "resources": {
-            "requests": {"cpu": "10m", "memory": "32Mi"},
-            "limits": {"memory": "512Mi"},
-        },
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - its own
-    }
-    return {
-        "serviceAccountName": ACCOUNT,
-        "restartPolicy": "OnFailure",
-        "terminationGracePeriodSeconds": 1,
-        "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "runAsGroup": _USER,
-            "fsGroup": _USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        # a drill may cordon every node: whoever uncordons them must find a place
-        "tolerations": [
-            {"key": "node.kubernetes.io/unschedulable", "operator": "Exists", "effect": "NoSchedule"}
-        ],
-        "containers": [container],
-        "volumes": [{"name": "tmp", "emptyDir": {}}],
-    }
+    container = runner_container(
+        name="deadman",
+        image=image,
+        command=("python3", "-m", "gameday.targets.kubernetes.deadman_pod"),
+        env=environ,
+        secret=secret,
+        resources={"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "512Mi"}},
+    )
+    return runner_pod(container, account=ACCOUNT, restart="OnFailure", grace_s=1)

@@ -16,9 +16,9 @@ from typing import Any
 from gameday.errors import UsageError
 from gameday.plan import GRACE_S, UNDO_S
 from gameday.targets.kubernetes.cluster import IN_CLUSTER
-from gameday.targets.kubernetes.helper import ENVIRONMENT_LABEL
 from gameday.targets.kubernetes.observed import PREFIX
-from gameday.targets.kubernetes.pods import HELPER_LABEL
+from gameday.targets.kubernetes.pods import ENVIRONMENT_LABEL, HELPER_LABEL
+from gameday.targets.kubernetes.runner_pod import runner_container, runner_pod
 
 ACCOUNT = "gameday"
 """The service account as which drills are carried out."""
@@ -33,7 +33,6 @@ PROJECT, WORK = "/gameday/project", "/gameday/work"
 FILES_LIMIT = 1024 * 1024
 """What a ConfigMap may hold, by the API server."""
 KEPT_S = 24 * 3600
-_USER = 65532
 _EXIT_CODES = [1, 2, 3, 4, 5]
 
 
@@ -162,30 +161,16 @@ def _job_spec(one: Submission, name: str) -> dict[str, Any]:
 
 
 def _pod(one: Submission) -> dict[str, Any]:
-    return {
-        "serviceAccountName": ACCOUNT,
-        "restartPolicy": "Never",
-        # an ended drill puts everything back first
-        "terminationGracePeriodSeconds": math.ceil(UNDO_S + GRACE_S),
-        "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "runAsGroup": _USER,
-            "fsGroup": _USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        # a drill may cordon the node on which the next one must begin
-        "tolerations": [
-            {"key": "node.kubernetes.io/unschedulable", "operator": "Exists", "effect": "NoSchedule"}
-        ],
-        "containers": [_container(one)],
-        "volumes": [
+    return runner_pod(
+        _container(one),
+        account=ACCOUNT,
+        restart="Never",
+        grace_s=math.ceil(UNDO_S + GRACE_S),  # an ended drill puts everything back first
+        volumes=[
             {"name": "work", "emptyDir": {}},
-            {"name": "tmp", "emptyDir": {}},
             {"name": "project", "configMap": {"name": one.config_map, "items": _items(one)}},
         ],
-    }
+    )
 
 
 def _container(one: Submission) -> dict[str, Any]:
@@ -199,29 +184,18 @@ def _container(one: Submission) -> dict[str, Any]:
     if one.history_secret is not None:
         key = {"secretKeyRef": {"name": one.history_secret, "key": "url"}}
         environ.append({"name": "GAMEDAY_HISTORY_URL", "valueFrom": key})
-    return {
-        "name": CONTAINER,
-        "image": one.image,
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["python3", "-m", "gameday", "inside"],
-        "env": environ,
-        "envFrom": [{"secretRef": {"name": one.env_secret}}] if one.env_secret else [],
-        "resources": {
-            "requests": {"cpu": "100m", "memory": "192Mi"},
-            "limits": {"memory": "1Gi"},
-        },
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-        "terminationMessagePolicy": "File",
-        "volumeMounts": [
+    return runner_container(
+        name=CONTAINER,
+        image=one.image,
+        command=("python3", "-m", "gameday", "inside"),
+        env=environ,
+        secret=one.env_secret,
+        resources={"requests": {"cpu": "100m", "memory": "192Mi"}, "limits": {"memory": "1Gi"}},
+        mounts=[
             {"name": "project", "mountPath": PROJECT, "readOnly": True},
             {"name": "work", "mountPath": WORK},
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - its own
         ],
-    }
+    )
 
 
 def _items(one: Submission) -> list[dict[str, str]]:

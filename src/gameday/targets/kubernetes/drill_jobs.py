@@ -12,12 +12,12 @@ from typing import Any
 
 from gameday.errors import OperationTimedOut, TargetError, UsageError
 from gameday.targets.kubernetes import drill_job
+from gameday.targets.kubernetes.api import MERGE_PATCH
 from gameday.targets.kubernetes.cluster import Cluster, ClusterAway, Conflict, Forbidden, NotThere
 from gameday.targets.kubernetes.drill_job import ACCOUNT, CONTAINER, Submission, scenarios_of
 
 _INDEX = "batch.kubernetes.io/job-completion-index"
 _OF_JOB = "batch.kubernetes.io/job-name"
-_MERGE = "application/merge-patch+json"
 _LOOK_EVERY_S = 1.0
 _ENDED = ("Succeeded", "Failed")
 _ATTEMPTS = 5
@@ -107,7 +107,7 @@ def _own(cluster: Cluster, config_map: str, owner: Mapping[str, Any]) -> None:
     body = {"metadata": {"resourceVersion": version, "ownerReferences": [*owners, owner]}}
     with cluster.writing(f"change ConfigMap {config_map}"):
         cluster.core.patch_namespaced_config_map(
-            config_map, cluster.namespace, body, _content_type=_MERGE, field_manager="gameday"
+            config_map, cluster.namespace, body, _content_type=MERGE_PATCH, field_manager="gameday"
         )
 
 

@@ -18,10 +18,9 @@ from gameday.errors import OperationTimedOut, TargetError
 from gameday.targets.base import Execution
 from gameday.targets.kubernetes.cluster import OUTPUT_LIMIT, Cluster, ClusterAway, NotThere
 from gameday.targets.kubernetes.own_pod import OwnPod
-from gameday.targets.kubernetes.pods import HELPER_LABEL
+from gameday.targets.kubernetes.pods import ENVIRONMENT_LABEL, HELPER_LABEL
 from gameday.targets.waiting import Deadline, wait_until
 
-ENVIRONMENT_LABEL = "gameday.dev/environment"
 COMPONENT_LABEL = "gameday.dev/component"
 """The component that it helps with."""
 PURPOSE_LABEL = "gameday.dev/purpose"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from collections.abc import Iterator
 
@@ -170,8 +169,3 @@ class KubernetesInstance:
             self.cluster.await_cluster(deadline)
             self.cluster.check_allowed()
             yield deadline
-
-    @property
-    def inside(self) -> bool:
-        """Whether gameday itself runs in the cluster."""
-        return self.cluster.context == IN_CLUSTER and "KUBERNETES_SERVICE_HOST" in os.environ

@@ -18,12 +18,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gameday.errors import LockHeld, OperationTimedOut, TargetError, UsageError
+from gameday.targets.kubernetes.api import MERGE_PATCH
 from gameday.targets.kubernetes.cluster import Cluster, ClusterAway, Conflict, Forbidden, NotThere
 from gameday.targets.kubernetes.observed import HOLDER, LEASE_S, PREFIX, RENEW_S, Renewals
+from gameday.targets.kubernetes.pods import ENVIRONMENT_LABEL
 
 LOCK_LABEL = f"{PREFIX}lock"
-ENVIRONMENT_LABEL = f"{PREFIX}environment"
-MERGE = "application/merge-patch+json"
 _ATTEMPTS = 10
 _LOOK_EVERY_S = 0.25
 
@@ -187,7 +187,7 @@ class EnvironmentLease:
         with self._cluster.writing(f"annotate lease {self.name}"):
             return _state(
                 self._cluster.coordination.patch_namespaced_lease(
-                    self.name, self._cluster.namespace, body, _content_type=MERGE
+                    self.name, self._cluster.namespace, body, _content_type=MERGE_PATCH
                 )
             )
 

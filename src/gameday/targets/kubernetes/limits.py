@@ -14,9 +14,10 @@ from typing import Any
 
 from gameday.errors import GamedayError, OperationTimedOut, TargetError, UsageError
 from gameday.targets.base import Limits
+from gameday.targets.kubernetes.api import MERGE_PATCH
 from gameday.targets.kubernetes.cluster import ClusterAway, NotThere
 from gameday.targets.kubernetes.pods import Pod, pod_names
-from gameday.targets.kubernetes.workloads import MERGE, Workloads
+from gameday.targets.kubernetes.workloads import Workloads
 from gameday.targets.waiting import Deadline, wait_until
 
 LIMITED = "gameday.dev/limited"
@@ -116,7 +117,7 @@ class PodLimits(Workloads):
         body = {"metadata": {"annotations": {LIMITED: text}}}
         with self.cluster.writing(f"note the limits of pod {pod}"):
             self.cluster.core.patch_namespaced_pod(
-                pod, self.cluster.namespace, body, field_manager="gameday", _content_type=MERGE
+                pod, self.cluster.namespace, body, field_manager="gameday", _content_type=MERGE_PATCH
             )
 
     def _resize(self, pod: str, container: str, resources: Resources, what: str, deadline: Deadline) -> None:

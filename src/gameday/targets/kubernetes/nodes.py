@@ -16,6 +16,8 @@ from functools import partial
 from typing import Any
 
 from gameday.errors import OperationTimedOut, TargetError, UsageError
+from gameday.targets.kubernetes.api import MERGE_PATCH
+from gameday.targets.kubernetes.changing import until_nobody_interferes
 from gameday.targets.kubernetes.cluster import Conflict, NotThere
 from gameday.targets.kubernetes.instance import KubernetesInstance
 from gameday.targets.kubernetes.pods import HELPER_LABEL, Seen, named
@@ -27,12 +29,10 @@ _TAINT = "node.kubernetes.io/unschedulable"
 _MIRROR = "kubernetes.io/config.mirror"
 _ENDED = ("Succeeded", "Failed")
 _DRILL = "GAMEDAY_DRILL"
-_ATTEMPTS = 5
 _POLL_S = 0.1
 _AGAIN_S = 0.5
 _BUDGET = 429
 _BACK_S = 30.0
-_MERGE = "application/merge-patch+json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,21 +167,18 @@ class ClusterNodes(KubernetesInstance):
         self, name: str, what: str, change: Callable[[Mapping[str, Any]], dict[str, Any] | None]
     ) -> bool:
         """Change a node as it is now; `change` is asked again when somebody else changed it meanwhile."""
-        for attempt in range(_ATTEMPTS):
+
+        def changed() -> bool:
             node = self._read_node(name)
             body = change(node)
             if body is None:
                 return False
             body["metadata"]["resourceVersion"] = node["metadata"]["resourceVersion"]
-            try:
-                with self.cluster.writing(what):
-                    self.cluster.core.patch_node(name, body, _content_type=_MERGE)
-            except Conflict:
-                if attempt == _ATTEMPTS - 1:
-                    raise
-            else:
-                break
-        return True
+            with self.cluster.writing(what):
+                self.cluster.core.patch_node(name, body, _content_type=MERGE_PATCH)
+            return True
+
+        return until_nobody_interferes(changed)
 
     # --- pods --------------------------------------------------------------------------------------------------
 

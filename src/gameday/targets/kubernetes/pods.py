@@ -13,6 +13,8 @@ from gameday.targets.kubernetes.cluster import Cluster
 
 HELPER_LABEL = "gameday.dev/helper"
 """Carried by gameday's own pods, which are nobody's component."""
+ENVIRONMENT_LABEL = "gameday.dev/environment"
+"""Carried by all that gameday makes for an environment: its name."""
 HELD = "gameday.dev/held"
 """Annotation of a workload that a fault keeps at zero replicas: JSON with its own count, `{"replicas": 2}`."""
 _DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"

@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from gameday.errors import LockHeld, Refused, TargetError, UndoError
+from gameday.targets.kubernetes.api import MERGE_PATCH
 from gameday.targets.kubernetes.cluster import Cluster, Conflict, NotThere
 from gameday.targets.kubernetes.instance import KubernetesInstance
-from gameday.targets.kubernetes.lease import ENVIRONMENT_LABEL, MERGE, EnvironmentLease, Holder, Keeper
+from gameday.targets.kubernetes.lease import EnvironmentLease, Holder, Keeper
 from gameday.targets.kubernetes.observed import LEASE_S, LOG, PREFIX, SAID, Renewals
+from gameday.targets.kubernetes.pods import ENVIRONMENT_LABEL
 from gameday.targets.waiting import Deadline
 
 UNDO_LABEL = f"{PREFIX}undo"
@@ -164,7 +166,7 @@ class ClusterRecords:
         body = {"metadata": {"resourceVersion": version}, "data": {LOG: _text(lines)}}
         with self._cluster.writing(f"change ConfigMap {self.name}"):
             self._cluster.core.patch_namespaced_config_map(
-                self.name, self._cluster.namespace, body, _content_type=MERGE
+                self.name, self._cluster.namespace, body, _content_type=MERGE_PATCH
             )
 
     def _keep_what_was_said(self, output: Path) -> None:

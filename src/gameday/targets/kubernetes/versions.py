@@ -13,16 +13,16 @@ from typing import Any
 
 from gameday.docker_spec import ContainerVersion
 from gameday.errors import TargetError, UsageError
-from gameday.targets.kubernetes.cluster import Conflict
+from gameday.targets.kubernetes.api import JSON_PATCH
+from gameday.targets.kubernetes.changing import until_nobody_interferes
 from gameday.targets.kubernetes.pods import Workload, named
 from gameday.targets.kubernetes.workloads import Workloads
+from gameday.targets.version_words import check_named, version_name
 
 VERSION = "gameday.dev/version"
 """Annotation of a workload that runs another version than its own: JSON with `version` and `own`, the fields that its
 container had before."""
 _FIELDS = ("image", "args", "env")
-_JSON_PATCH = "application/json-patch+json"
-_ATTEMPTS = 5
 
 
 class PodVersions(Workloads):
@@ -46,7 +46,7 @@ class PodVersions(Workloads):
             workloads = self._workloads(component)
             for one in workloads:
                 self._roll(component, one, version, spec)
-            return f"deployed {_named(version)} of {component}: {named(workloads)}"
+            return f"deployed {version_name(version)} of {component}: {named(workloads)}"
 
     def rollback(self, component: str, timeout_s: float) -> str:
         """Back to the template before the last deployment, until all pods are of it and ready."""
@@ -60,41 +60,31 @@ class PodVersions(Workloads):
                 self._roll(component, one, "", None)
             self._wait_ready(component, deadline)
             took = f"{time.monotonic() - begun:.2f} s"
-            return f"rolled {component} back from {_named(before)} to {_named('')} in {took}"
+            return f"rolled {component} back from {version_name(before)} to {version_name('')} in {took}"
 
     def _version_spec(self, component: str, version: str) -> ContainerVersion | None:
         """None for its own."""
         known = self._spec(component).versions
-        if version not in ("", *known):
-            raise UsageError(
-                f"{self.instance} names no version {version!r} of {component}; versions there: "
-                f"{', '.join(known) or 'none'}"
-            )
+        check_named(self.instance, component, known, version)
         return known.get(version)
 
     def _roll(self, component: str, one: Workload, version: str, spec: ContainerVersion | None) -> None:
         """Bring one workload's template to a version; nothing where it is so already."""
         read, patch = self._calls(one)
-        for attempt in range(_ATTEMPTS):
+
+        def rolled() -> bool:
             with self.cluster.translated(f"read {one}"):
                 found = self.cluster.raw(read, one.name, self.cluster.namespace)
             body = self._change(component, one, found, version, spec)
             if not body:
-                return
-            try:
-                with self.cluster.writing(f"deploy {_named(version)} of {one}"):
-                    patch(
-                        one.name,
-                        self.cluster.namespace,
-                        body,
-                        field_manager="gameday",
-                        _content_type=_JSON_PATCH,
-                    )
-            except Conflict:
-                if attempt == _ATTEMPTS - 1:
-                    raise
-            else:
-                return
+                return False
+            with self.cluster.writing(f"deploy {version_name(version)} of {one}"):
+                patch(
+                    one.name, self.cluster.namespace, body, field_manager="gameday", _content_type=JSON_PATCH
+                )
+            return True
+
+        until_nobody_interferes(rolled)
 
     def _change(
         self,
@@ -170,7 +160,3 @@ def _changed(own: Mapping[str, Any], spec: ContainerVersion) -> dict[str, Any]:
 def _recorded(one: Workload) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(one.annotations[VERSION])
     return found
-
-
-def _named(version: str) -> str:
-    return f"version {version}" if version else "the environment's own version"

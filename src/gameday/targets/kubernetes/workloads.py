@@ -16,16 +16,16 @@ from typing import Any
 from gameday.errors import OperationTimedOut, TargetError, UsageError
 from gameday.targets.answers import answers
 from gameday.targets.base import Execution
+from gameday.targets.kubernetes.api import MERGE_PATCH
+from gameday.targets.kubernetes.changing import until_nobody_interferes
 from gameday.targets.kubernetes.cluster import Conflict, NotThere
 from gameday.targets.kubernetes.instance import KubernetesInstance
 from gameday.targets.kubernetes.pods import HELD, Pod, Workload, named, pod_names, pods_there
 from gameday.targets.kubernetes.pods import workload as workload_of
 from gameday.targets.waiting import Deadline, wait_until
 
-MERGE = "application/merge-patch+json"
 _POLL_S = 0.2
 _GONE_POLL_S = 0.1
-_ATTEMPTS = 5
 _DELETES_AT_ONCE = 8
 _LOG_LINES = 15
 _SIGNALS = ("SIGKILL", "SIGTERM")
@@ -153,23 +153,21 @@ class Workloads(KubernetesInstance):
     def _patch(self, one: Workload, what: str, change: Callable[[Workload], dict[str, Any] | None]) -> None:
         """Change a workload as it is now; `change` is asked again when somebody else changed it meanwhile."""
         read, patch = self._calls(one)
-        for attempt in range(_ATTEMPTS):
+
+        def changed() -> bool:
             with self.cluster.translated(f"read {one}"):
                 found = read(one.name, self.cluster.namespace)
             body = change(workload_of(one.kind, found))
             if body is None:
-                return
+                return False
             body["metadata"]["resourceVersion"] = found.metadata.resource_version
-            try:
-                with self.cluster.writing(what):
-                    patch(
-                        one.name, self.cluster.namespace, body, field_manager="gameday", _content_type=MERGE
-                    )
-            except Conflict:
-                if attempt == _ATTEMPTS - 1:
-                    raise
-            else:
-                return
+            with self.cluster.writing(what):
+                patch(
+                    one.name, self.cluster.namespace, body, field_manager="gameday", _content_type=MERGE_PATCH
+                )
+            return True
+
+        until_nobody_interferes(changed)
 
     def _now(self, one: Workload) -> Workload:
         """The same workload as it is now: one request."""
