@@ -5,8 +5,9 @@ from __future__ import annotations
 from urllib.parse import unquote, urlsplit
 
 from gameday.component_spec import ContainerComponent, PodComponent
-from gameday.errors import UsageError
+from gameday.errors import TargetError, UsageError
 from gameday.targets.base import ClientKind
+from gameday.targets.psql import Answer, is_superuser
 
 _SCHEMES: dict[str, tuple[str, ...]] = {"exhaust": ("postgresql", "postgres"), "flush": ("redis", "valkey")}
 
@@ -47,9 +48,19 @@ def sessions_of_a_cache(component: str, spec: Spec) -> bool:
     return found in _SCHEMES["flush"]
 
 
-def superuser_refusal(component: str, user: str) -> UsageError:
-    """A superuser would take the connections that are kept for operators, and lock everybody out."""
-    return UsageError(
-        f"{component}: its user {user} is a superuser, who would take the connections that are kept for "
-        f"operators; give the url another user"
-    )
+def check_ordinary(component: str, user: str, superuser: str, answer: Answer) -> None:
+    """`answer` asks the database as its superuser.
+
+    Raises:
+        UsageError: the user is a superuser, who would take the connections that are kept for operators, and lock
+            everybody out.
+    """
+    try:
+        found = bool(answer(is_superuser(user)))
+    except TargetError:
+        found = user == superuser  # else: it gives no answer now, and the client is told, if it is to be
+    if found:
+        raise UsageError(
+            f"{component}: its user {user} is a superuser, who would take the connections that are kept for "
+            f"operators; give the url another user"
+        )

@@ -7,7 +7,7 @@ from gameday.component_spec import CommandComponent, Disk
 from gameday.errors import TargetError, UsageError
 from gameday.targets import disk
 from gameday.targets.component import Component
-from gameday.targets.disk_words import some_of
+from gameday.targets.disk_words import disposable, freed_words
 from gameday.targets.instance import Instance
 
 
@@ -44,16 +44,11 @@ class BoundedDisks(Instance):
     def reclaim(self, component: str, timeout_s: float) -> str:
         """Delete what the environment calls disposable."""
         spec = _disk_of(self._component(component))
-        if not spec.disposable:
-            raise UsageError(f"reclaim {component}: its environment calls nothing disposable on its disk")
+        patterns = disposable(component, spec)
         with self._operation(component, timeout_s) as (found, _):
             _there(found)
-            deleted, freed = disk.reclaim(found.place.folder, spec.disposable)
-            if not deleted:
-                return f"nothing disposable on the disk of {component} ({', '.join(spec.disposable)})"
-            return (
-                f"deleted {len(deleted)} files ({freed} bytes) on the disk of {component}: {some_of(deleted)}"
-            )
+            deleted, freed = disk.reclaim(found.place.folder, patterns)
+            return freed_words(component, patterns, deleted, freed)
 
 
 def _disk_of(component: Component) -> Disk:

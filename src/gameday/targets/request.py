@@ -37,9 +37,11 @@ def request_by_operator(
     """Send it with the operator's headers; status and the beginning of the answer, without any secret.
 
     Raises:
-        UsageError: no request, or a header that refers to nothing.
+        UsageError: no request, a header that refers to nothing, or a component that has no port.
         TargetError: no answer, or a status of 400 and above.
     """
+    if not address.host:
+        raise UsageError(f"{what}: it has no port in the environment, so nothing can ask it")
     if not re.match(REQUEST_PATTERN, http):
         raise UsageError(
             f"{http!r} is not a request; expected a method and a path, such as POST /admin/reset"

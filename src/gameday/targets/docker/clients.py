@@ -13,13 +13,13 @@ from gameday.agents import BEGUN, URL_VARIABLE
 from gameday.errors import GamedayError, OperationTimedOut, TargetError, UsageError
 from gameday.targets.base import ClientKind
 from gameday.targets.cache_sessions import describe_ended, end_cache_sessions
-from gameday.targets.client_kinds import check_kind, sessions_of_a_cache, superuser_refusal, user_of
+from gameday.targets.client_kinds import check_kind, check_ordinary, sessions_of_a_cache, user_of
 from gameday.targets.docker.containers import Container, discard
 from gameday.targets.docker.helper import end_helpers, hear, start_helper
 from gameday.targets.docker.instance import DockerInstance
 from gameday.targets.docker.psql import answer
 from gameday.targets.postgresql import SUPERUSER
-from gameday.targets.psql import end_sessions, is_superuser
+from gameday.targets.psql import end_sessions
 from gameday.targets.reveal import revealed
 from gameday.targets.waiting import Deadline
 
@@ -102,19 +102,12 @@ class ContainerClients(DockerInstance):
     # --- what there is -------------------------------------------------------------------------------------
 
     def _check_ordinary(self, component: str, one: Container, deadline: Deadline) -> None:
-        """A superuser would take the connections that are kept for operators, and lock everybody out."""
-        user = user_of(self._url(component, _LOOPBACK))
-        superuser = self._superuser(component, one)
-        try:
-            found = answer(
-                self._engine, one.id, superuser, is_superuser(user), deadline, f"exhaust {component}"
-            )
-        except TargetError:
-            if user != superuser:  # it gives no answer now: the client is told, if it is to be
-                return
-            found = ["1"]
-        if found:
-            raise superuser_refusal(component, user)
+        superuser, what = self._superuser(component, one), f"exhaust {component}"
+
+        def rows(statement: str) -> list[str]:
+            return answer(self._engine, one.id, superuser, statement, deadline, what)
+
+        check_ordinary(component, user_of(self._url(component, _LOOPBACK)), superuser, rows)
 
     def _superuser(self, component: str, one: Container) -> str:
         """As the environment says, else as the official image makes it."""

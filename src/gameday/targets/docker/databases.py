@@ -8,12 +8,18 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from gameday.docker_spec import ContainerPostgresql
 from gameday.errors import GamedayError, OperationTimedOut, TargetError, UsageError
 from gameday.targets.base import Execution
 from gameday.targets.database_script import FORGET, arguments, configuration
+from gameday.targets.database_words import (
+    backup_words,
+    check_point,
+    database_spec,
+    restored_words,
+    taken_at,
+)
 from gameday.targets.docker.containers import Container, make, names
 from gameday.targets.docker.engine import EngineAway
 from gameday.targets.docker.helper import end_helpers, run_helper
@@ -40,9 +46,8 @@ class ContainerDatabases(Readiness):
         self._engine.await_engine(deadline)
         one = self._single(component)
         check_apart(component, spec, self._engine.inspect(one.id)["Mounts"])
-        taken = datetime.fromtimestamp(self._look_at_backup(component, one, spec, deadline), UTC)
-        archive = " and the archive since" if spec.archive else ", without an archive"
-        return f"the base backup of {taken:%Y-%m-%d %H:%M:%S} UTC{archive}"
+        taken = self._look_at_backup(component, one, spec, deadline)
+        return backup_words(taken, spec)
 
     def destroy(self, component: str, timeout_s: float) -> str:
         """Kill it and remove what is in its data directory. Recorded first: an interrupted destroy stays one, and no
@@ -65,8 +70,7 @@ class ContainerDatabases(Readiness):
         the base backup. Either way PostgreSQL begins a new timeline. If it fails, the old data are put back, and
         started if they ran; what was destroyed stays so.
         """
-        if to not in ("latest", "backup"):
-            raise UsageError(f"restore {component}: {to!r} is none of latest and backup")
+        check_point(component, to)
         begun = time.monotonic()
         spec = self._database_spec(component)
         with self._operation(component, timeout_s) as deadline:
@@ -88,8 +92,7 @@ class ContainerDatabases(Readiness):
                 raise
             self._note_data(component, destroyed=False)
             self._tidy_data(component, one, spec, deadline, destroyed=destroyed)
-            whole = " and the whole archive" if to == "latest" and spec.archive else " alone"
-            return f"restored {component} from its base backup{whole} in {time.monotonic() - begun:.2f} s"
+            return restored_words(component, to, spec, begun)
 
     def _settle_restore(self, component: str, deadline: Deadline) -> None:
         """What an interrupted restore left is put in order: the old data are back, or the new ones have recovered."""
@@ -106,12 +109,7 @@ class ContainerDatabases(Readiness):
     # --- what there is -------------------------------------------------------------------------------------
 
     def _database_spec(self, component: str) -> ContainerPostgresql:
-        spec = self._spec(component).database
-        if spec is None:
-            raise UsageError(
-                f"{component} has no `database` in the environment; its data cannot be destroyed and restored"
-            )
-        return spec
+        return database_spec(component, self._spec(component))
 
     def _single(self, component: str) -> Container:
         found = self._found(component)
@@ -149,11 +147,7 @@ class ContainerDatabases(Readiness):
             except (TargetError, ValueError):  # it has no such command, or ended just now
                 pass
         done = self._in_data_volumes(component, one, spec, deadline, "check", check=False, read_only=True)
-        if done.exit_code != 0:
-            raise UsageError(
-                f"{component}: {done.output.strip()}; take one with pg_basebackup before anything is destroyed"
-            )
-        return float(done.output)
+        return taken_at(component, done)
 
     # --- steps ---------------------------------------------------------------------------------------------
 

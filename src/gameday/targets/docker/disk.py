@@ -7,13 +7,22 @@ The helper refuses what is no file system of its own: to fill that would fill th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from gameday.agents.disk_files import CORE
-from gameday.errors import OperationTimedOut, TargetError, UsageError
-from gameday.targets.disk_words import disk_spec, some_of
+from gameday.errors import TargetError, UsageError
+from gameday.targets.disk_words import (
+    DiskAnswer,
+    described,
+    disk_spec,
+    disposable,
+    filled,
+    reclaimed,
+    unfilled,
+)
 from gameday.targets.docker.containers import recipe
 from gameday.targets.docker.engine import NotThere
 from gameday.targets.docker.helper import answer, run_helper
@@ -46,63 +55,27 @@ class ContainerDisks(DockerInstance):
         deadline = Deadline.after(_CHECK_TIMEOUT_S)
         disk_spec(component, self._spec(component))
         self._engine.await_engine(deadline)
-        said = []
-        for disk in self._disks_in_use(component):
-            found = self._disk_agent(disk, "describe", deadline)
-            if "problem" in found:
-                raise UsageError(f"{component}: {disk.path} {found['problem']}")
-            said.append(f"{disk} of {found['size']} bytes, {found['free']} free")
-        return "; ".join(said)
+        return described(component, self._disks_in_use(component), partial(self._on_disk, deadline))
 
     def fill(self, component: str, timeout_s: float) -> str:
         """Fill it to the last byte."""
         disk_spec(component, self._spec(component))
         with self._operation(component, timeout_s) as deadline:
-            said = []
-            for disk in self._disks_in_use(component):
-                found = self._disk_agent(disk, "fill", deadline)
-                if "problem" in found:
-                    raise TargetError(f"fill {component}: {disk.path} {found['problem']}")
-                if not found["full"]:
-                    raise OperationTimedOut(
-                        f"fill {component}: {disk} was not full after {found['written']} bytes and "
-                        f"{deadline.timeout_s:g} s"
-                    )
-                said.append(f"{found['written']} bytes in {CORE} on {disk}, {found['free']} free")
-            return f"filled the disk of {component}: {'; '.join(said)}"
+            within = f" and {deadline.timeout_s:g} s"
+            return filled(component, self._disks_in_use(component), partial(self._on_disk, deadline), within)
 
     def unfill(self, component: str, timeout_s: float) -> str:
         """Delete what filled it, on the volumes of containers that are gone too."""
         disk_spec(component, self._spec(component))
         with self._operation(component, timeout_s) as deadline:
-            answers = [self._disk_agent(disk, "unfill", deadline) for disk in self._disks_to_clear(component)]
-            if not any(answer["deleted"] for answer in answers):
-                return f"no {CORE} on the disk of {component}"
-            return f"deleted {CORE} on the disk of {component}"
+            return unfilled(component, self._disks_to_clear(component), partial(self._on_disk, deadline))
 
     def reclaim(self, component: str, timeout_s: float) -> str:
         """Delete what the environment calls disposable."""
-        patterns = disk_spec(component, self._spec(component)).disposable
-        if not patterns:
-            raise UsageError(f"reclaim {component}: its environment calls nothing disposable on its disk")
+        patterns = disposable(component, disk_spec(component, self._spec(component)))
         with self._operation(component, timeout_s) as deadline:
-            deleted: list[str] = []
-            freed = 0
-            disks = self._disks_to_clear(component)
-            if not disks:
-                raise TargetError(f"reclaim {component}: its disk is not there; start it first")
-            for disk in disks:
-                more = [part for pattern in patterns for part in ("--pattern", pattern)]
-                found = self._disk_agent(disk, "reclaim", deadline, *more)
-                if "problem" in found:
-                    raise TargetError(f"reclaim {component}: {disk.path} {found['problem']}")
-                deleted += found["deleted"]
-                freed += int(found["freed"])
-            if not deleted:
-                return f"nothing disposable on the disk of {component} ({', '.join(patterns)})"
-            return (
-                f"deleted {len(deleted)} files ({freed} bytes) on the disk of {component}: {some_of(deleted)}"
-            )
+            ask = partial(self._on_disk, deadline, patterns=patterns)
+            return reclaimed(component, self._disks_to_clear(component), patterns, ask)
 
     # --- which disks ---------------------------------------------------------------------------------------
 
@@ -155,7 +128,10 @@ class ContainerDisks(DockerInstance):
             return False
         return True
 
-    def _disk_agent(self, disk: _Disk, command: str, deadline: Deadline, *more: str) -> Mapping[str, Any]:
+    def _on_disk(
+        self, deadline: Deadline, disk: _Disk, command: str, patterns: Sequence[str] = ()
+    ) -> DiskAnswer:
+        more = [part for pattern in patterns for part in ("--pattern", pattern)]
         within = f"{max(1.0, deadline.left_s() * 0.8):.1f}"
         if disk.mounted.source:
             where, host = _MOUNTED, _with_volume(disk.mounted)
@@ -165,12 +141,15 @@ class ContainerDisks(DockerInstance):
                 disk.path,
                 {"pid_mode": f"container:{disk.container}", "cap_add": ["SYS_PTRACE"]},
             )
-            more = (*more, "--inside")
+            more.append("--inside")
         argv = (*_AGENT, command, "--path", where, "--within", within, *more)
         done = run_helper(
             self._engine, argv, deadline, environment=self.engine_name, network_mode="none", **host
         )
-        return answer(done, f"{command} {disk}")
+        found = answer(done, f"{command} {disk}")
+        if command == "unfill":  # which says whether there was anything
+            return DiskAnswer(deleted=[CORE] if found["deleted"] else [])
+        return DiskAnswer(**found)
 
 
 def _with_volume(mounted: Mounted) -> dict[str, Any]:

@@ -215,8 +215,6 @@ class DockerTarget(
         """Send it with the operator's headers; status and the beginning of the answer, without any secret."""
         headers, address = self._spec(component).operator.headers, self.address(component)
         what = f"{http} of {component}"
-        if not address.host:
-            raise UsageError(f"{what}: it has no port in the environment, so nothing can ask it")
         return request_by_operator(headers, address, http, body, timeout_s, what=what, secrets=self._secrets)
 
     # --- Preparing, Remembering ---------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from gameday.agents import BEGUN
 from gameday.errors import GamedayError, OperationTimedOut, TargetError
 from gameday.targets.base import ClientKind
 from gameday.targets.cache_sessions import describe_ended, end_cache_sessions
-from gameday.targets.client_kinds import check_kind, sessions_of_a_cache, superuser_refusal, user_of
+from gameday.targets.client_kinds import check_kind, check_ordinary, sessions_of_a_cache, user_of
 from gameday.targets.kubernetes.client_scripts import EXHAUST, FLUSH, GIVE_WORD
 from gameday.targets.kubernetes.cluster import ClusterAway
 from gameday.targets.kubernetes.helper import (
@@ -33,7 +33,7 @@ from gameday.targets.kubernetes.own_pod import OwnPod, Templates
 from gameday.targets.kubernetes.pods import Pod
 from gameday.targets.kubernetes.psql import answer
 from gameday.targets.postgresql import SUPERUSER
-from gameday.targets.psql import end_sessions, is_superuser
+from gameday.targets.psql import end_sessions
 from gameday.targets.reveal import revealed
 from gameday.targets.waiting import Deadline
 
@@ -111,19 +111,13 @@ class PodClients(Templates):
     # --- what there is -------------------------------------------------------------------------------------
 
     def _check_ordinary(self, component: str, own: OwnPod, pod: Pod, deadline: Deadline) -> None:
-        """A superuser would take the connections that are kept for operators, and lock everybody out."""
-        user, superuser = user_of(self._url_inside(component)), self._superuser(component, own)
-        what = f"exhaust {component}"
-        try:
-            found = answer(
-                self.cluster, pod.name, own.container["name"], superuser, is_superuser(user), deadline, what
-            )
-        except TargetError:
-            if user != superuser:  # it gives no answer now: the client is told, if it is to be
-                return
-            found = ["1"]
-        if found:
-            raise superuser_refusal(component, user)
+        superuser, what = self._superuser(component, own), f"exhaust {component}"
+        container = own.container["name"]
+
+        def rows(statement: str) -> list[str]:
+            return answer(self.cluster, pod.name, container, superuser, statement, deadline, what)
+
+        check_ordinary(component, user_of(self._url_inside(component)), superuser, rows)
 
     def _superuser(self, component: str, own: OwnPod) -> str:
         """As the environment says, else as the official image makes it."""

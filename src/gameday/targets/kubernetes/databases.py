@@ -19,6 +19,13 @@ from gameday.errors import GamedayError, OperationTimedOut, TargetError, UsageEr
 from gameday.targets.apart import check_apart
 from gameday.targets.base import Execution
 from gameday.targets.database_script import FORGET, arguments, configuration
+from gameday.targets.database_words import (
+    backup_words,
+    check_point,
+    database_spec,
+    restored_words,
+    taken_at,
+)
 from gameday.targets.kubernetes.cluster import ClusterAway
 from gameday.targets.kubernetes.helper import Wanted, end_helpers, run_helper
 from gameday.targets.kubernetes.own_pod import OwnPod, Templates
@@ -62,9 +69,8 @@ class PodDatabases(Templates):
         deadline = Deadline.after(_LOOK_TIMEOUT_S)
         self.cluster.await_cluster(deadline)
         own = self._own_single(component, spec)
-        taken = datetime.fromtimestamp(self._look_at_backup(component, own, spec, deadline), UTC)
-        archive = " and the archive since" if spec.archive else ", without an archive"
-        return f"the base backup of {taken:%Y-%m-%d %H:%M:%S} UTC{archive}"
+        taken = self._look_at_backup(component, own, spec, deadline)
+        return backup_words(taken, spec)
 
     def destroy(self, component: str, timeout_s: float) -> str:
         """Kill it and remove what is in its data directory. Recorded first: an interrupted destroy stays one, and no
@@ -88,8 +94,7 @@ class PodDatabases(Templates):
         the base backup. Either way PostgreSQL begins a new timeline. If it fails, the old data are put back, and
         started if they ran; what was destroyed stays so.
         """
-        if to not in ("latest", "backup"):
-            raise UsageError(f"restore {component}: {to!r} is none of latest and backup")
+        check_point(component, to)
         begun = time.monotonic()
         spec = self._database_spec(component)
         with self._operation(component, timeout_s) as deadline:
@@ -110,8 +115,7 @@ class PodDatabases(Templates):
                 raise
             self._note_data(own.workload, **{DESTROYED: False})
             self._tidy_data(component, own, spec, deadline)
-            whole = " and the whole archive" if to == "latest" and spec.archive else " alone"
-            return f"restored {component} from its base backup{whole} in {time.monotonic() - begun:.2f} s"
+            return restored_words(component, to, spec, begun)
 
     def _before_start(self, component: str, workloads: Sequence[Workload], deadline: Deadline) -> None:
         """Nothing starts in destroyed data; what an interrupted restore left is put in order: the old data are back,
@@ -141,12 +145,7 @@ class PodDatabases(Templates):
     # --- what there is -------------------------------------------------------------------------------------
 
     def _database_spec(self, component: str) -> ContainerPostgresql:
-        spec = self._spec(component).database
-        if spec is None:
-            raise UsageError(
-                f"{component} has no `database` in the environment; its data cannot be destroyed and restored"
-            )
-        return spec
+        return database_spec(component, self._spec(component))
 
     def _own_single(self, component: str, spec: ContainerPostgresql) -> OwnPod:
         """Of a component that is a single pod, whose backup would outlive its data.
@@ -186,11 +185,7 @@ class PodDatabases(Templates):
                 )
         if done is None or done.exit_code not in (0, 1):
             done = self._in_data_volumes(component, own, spec, deadline, "check", check=False)
-        if done.exit_code != 0:
-            raise UsageError(
-                f"{component}: {done.output.strip()}; take one with pg_basebackup before anything is destroyed"
-            )
-        return float(done.output)
+        return taken_at(component, done)
 
     # --- steps ---------------------------------------------------------------------------------------------
 

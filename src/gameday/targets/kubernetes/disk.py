@@ -8,13 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
-from gameday.agents.disk_files import CORE
-from gameday.errors import OperationTimedOut, TargetError, UsageError
-from gameday.targets.disk_words import disk_spec, some_of
-from gameday.targets.kubernetes.disk_script import Answer, arguments, understood
+from gameday.errors import TargetError, UsageError
+from gameday.targets.disk_words import (
+    DiskAnswer,
+    described,
+    disk_spec,
+    disposable,
+    filled,
+    reclaimed,
+    unfilled,
+)
+from gameday.targets.kubernetes.disk_script import arguments, understood
 from gameday.targets.kubernetes.helper import Wanted, run_helper
 from gameday.targets.kubernetes.own_pod import OwnPod, Templates
 from gameday.targets.kubernetes.pods import Pod, Seen
@@ -47,62 +55,29 @@ class PodDisks(Templates):
         deadline = Deadline.after(_CHECK_TIMEOUT_S)
         disk_spec(component, self._spec(component))
         self.cluster.await_cluster(deadline)
-        said = []
-        for disk in self._disks_in_use(component):
-            found = self._on_disk(component, disk, "describe", deadline)
-            if found.problem:
-                raise UsageError(f"{component}: {disk.path} {found.problem}; {_RIGHT}")
-            said.append(f"{disk} of {found.size} bytes, {found.free} free")
-        return "; ".join(said)
+        ask = partial(self._on_disk, component, deadline)
+        return described(component, self._disks_in_use(component), ask, f"; {_RIGHT}")
 
     def fill(self, component: str, timeout_s: float) -> str:
         """Fill it to the last byte."""
         disk_spec(component, self._spec(component))
         with self._operation(component, timeout_s) as deadline:
-            said = []
-            for disk in self._disks_in_use(component):
-                found = self._on_disk(component, disk, "fill", deadline)
-                if found.problem:
-                    raise TargetError(f"fill {component}: {disk.path} {found.problem}")
-                if not found.full:
-                    raise OperationTimedOut(
-                        f"fill {component}: {disk} was not full after {found.written} bytes"
-                    )
-                said.append(f"{found.written} bytes in {CORE} on {disk}, {found.free} free")
-            return f"filled the disk of {component}: {'; '.join(said)}"
+            disks = self._disks_in_use(component)
+            return filled(component, disks, partial(self._on_disk, component, deadline), "")
 
     def unfill(self, component: str, timeout_s: float) -> str:
         """Delete what filled it, on the claims of a component without pods too."""
         disk_spec(component, self._spec(component))
         with self._operation(component, timeout_s) as deadline:
-            disks = self._disks_to_clear(component)
-            found = [self._on_disk(component, disk, "unfill", deadline, again=True) for disk in disks]
-            if not any(one.deleted for one in found):
-                return f"no {CORE} on the disk of {component}"
-            return f"deleted {CORE} on the disk of {component}"
+            ask = partial(self._on_disk, component, deadline, again=True)
+            return unfilled(component, self._disks_to_clear(component), ask)
 
     def reclaim(self, component: str, timeout_s: float) -> str:
         """Delete what the environment calls disposable."""
-        patterns = disk_spec(component, self._spec(component)).disposable
-        if not patterns:
-            raise UsageError(f"reclaim {component}: its environment calls nothing disposable on its disk")
+        patterns = disposable(component, disk_spec(component, self._spec(component)))
         with self._operation(component, timeout_s) as deadline:
-            disks = self._disks_to_clear(component)
-            if not disks:
-                raise TargetError(f"reclaim {component}: its disk is not there; start it first")
-            deleted: list[str] = []
-            freed = 0
-            for disk in disks:
-                found = self._on_disk(component, disk, "reclaim", deadline, patterns, again=True)
-                if found.problem:
-                    raise TargetError(f"reclaim {component}: {disk.path} {found.problem}")
-                deleted += found.deleted
-                freed += found.freed
-            if not deleted:
-                return f"nothing disposable on the disk of {component} ({', '.join(patterns)})"
-            return (
-                f"deleted {len(deleted)} files ({freed} bytes) on the disk of {component}: {some_of(deleted)}"
-            )
+            ask = partial(self._on_disk, component, deadline, patterns=patterns, again=True)
+            return reclaimed(component, self._disks_to_clear(component), patterns, ask)
 
     # --- which disks ---------------------------------------------------------------------------------------
 
@@ -144,13 +119,13 @@ class PodDisks(Templates):
     def _on_disk(
         self,
         component: str,
+        deadline: Deadline,
         disk: _Disk,
         command: str,
-        deadline: Deadline,
         patterns: Sequence[str] = (),
         *,
         again: bool = False,
-    ) -> Answer:
+    ) -> DiskAnswer:
         """`again`: until it could be done, as what has no disk left may be starting again and again.
 
         Raises:
@@ -168,7 +143,7 @@ class PodDisks(Templates):
                 raise TargetError(f"{what}: exit code {done.exit_code}: {done.output.strip()[-500:]}")
             return understood(done.output)
         problem: TargetError | None = None
-        found = Answer()
+        found = DiskAnswer()
 
         def ran() -> bool:
             nonlocal problem, found

@@ -7,9 +7,9 @@ files whose names match. Its answer are lines of a word and a value.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from gameday.agents.disk_files import CORE, LARGEST
+from gameday.targets.disk_words import DiskAnswer
 
 SCRIPT = f"""
 set -u
@@ -87,27 +87,14 @@ echo "free $free"
 """
 
 
-@dataclass
-class Answer:
-    """What the script said. Sizes in bytes."""
-
-    problem: str = ""
-    size: int = 0
-    free: int = 0
-    written: int = 0
-    freed: int = 0
-    full: bool = False
-    deleted: list[str] = field(default_factory=list)
-
-
 def arguments(command: str, path: str, patterns: Sequence[str] = ()) -> tuple[str, ...]:
     """The command that runs `SCRIPT`."""
     return ("sh", "-c", SCRIPT, "gameday", command, path, *patterns)
 
 
-def understood(output: str) -> Answer:
+def understood(output: str) -> DiskAnswer:
     """A list of names that was too long is cut in its middle."""
-    found = Answer()
+    found = DiskAnswer()
     for line in output.splitlines():
         word, _, value = line.partition(" ")
         if word == "problem":

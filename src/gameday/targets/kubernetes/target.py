@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from gameday.errors import UsageError
 from gameday.targets.base import ComponentStatus, Running
 from gameday.targets.kubernetes.clients import PodClients
 from gameday.targets.kubernetes.databases import PodDatabases
@@ -79,6 +78,4 @@ class KubernetesTarget(
         """Send it with the operator's headers; status and the beginning of the answer, without any secret."""
         headers, address = self._spec(component).operator.headers, self.address(component)
         what = f"{http} of {component}"
-        if not address.host:
-            raise UsageError(f"{what}: it has no port in the environment, so nothing can ask it")
         return request_by_operator(headers, address, http, body, timeout_s, what=what, secrets=self._secrets)
