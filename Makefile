@@ -80,10 +80,10 @@ test: $(DEV_STAMP) ## Run the tests (all but those marked docker, kubernetes, lo
 	$(BIN)/pytest -m 'not long and not catalogue and not docker and not kubernetes' -n 2 --dist loadgroup
 
 test-docker: $(DEV_STAMP) ## Run the tests that need a Docker engine (all but those marked long or catalogue)
-	$(BIN)/pytest -m 'docker and not long and not catalogue and not engine_restart' -n 2 --dist loadgroup --timeout 600
+	$(BIN)/pytest -m 'docker and not kubernetes and not long and not catalogue and not engine_restart' -n 2 --dist loadgroup --timeout 600
 
 test-docker-drills: $(DEV_STAMP) ## Run shipped drills in Docker, one of each kind; 5 minutes, nothing beside it
-	$(BIN)/pytest -m 'docker and catalogue and not long' -n 2 --dist loadgroup --timeout 1200
+	$(BIN)/pytest -m 'docker and catalogue and not kubernetes and not long' -n 2 --dist loadgroup --timeout 1200
 
 test-docker-restart: $(DEV_STAMP) ## Run the tests that restart the engine, by the command in GAMEDAY_RESTART_ENGINE
 	$(BIN)/pytest -m engine_restart --timeout 600

@@ -25,7 +25,7 @@ def measure(work: Path) -> list[Result]:
     sys.path.insert(0, str(ROOT / "tests"))
     from cluster.quarters import quarters_in
 
-    with quarters_in(work, "bench") as many:
+    with quarters_in(work, prefix="bench") as many:
         # nothing asks them: what is measured is their end
         container = {"image": "python:3.11-slim", "command": ["sleep", "3600"]}
         many.apply(*many.workload("many", container, replicas=PODS))
