@@ -21,7 +21,8 @@ from typing import Any
 from gameday.errors import TargetError, UndoError
 from gameday.targets.safety import Mirror
 
-EXCLUSIVE_TIMEOUT_S = 60.0
+EXCLUSIVE_TIMEOUT_S = 400.0
+"""Whoever else reverts a log may take as long as a restore does, and a little more; one that died is noticed sooner."""
 
 
 @dataclass(frozen=True, slots=True)

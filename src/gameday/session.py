@@ -27,7 +27,7 @@ from gameday.runbook.parse import load_runbook
 from gameday.runbook.verbs import verbs
 from gameday.safeguard import Safeguard
 from gameday.striking import HASTE, Striking, in_s
-from gameday.targets.base import Preparing
+from gameday.targets.base import Counting, Preparing
 from gameday.targets.safety import DeadMan, Permitting
 from gameday.timeline import Event, Kind, Phase, TimelineWriter
 from gameday.watchers import Watchers
@@ -314,6 +314,8 @@ class Session(Striking):
         await self.undo()
         self.finished = True
         self._enter(Phase.JUDGE)
+        if isinstance(self.target, Counting):
+            self.timeline.record(Kind.TARGET_ASKED, requests=dict(self.target.asked()))
         self.timeline.record(Kind.DRILL_ENDED)
 
     def _need_effect(self) -> Event:

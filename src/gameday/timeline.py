@@ -79,6 +79,7 @@ class Kind(StrEnum):
     UNDO_ENDED = "undo.ended"  # id, operation, component, ok, detail
     LEFTOVERS_CHECKED = "leftovers.checked"  # ok, detail
     STOP_CONDITION = "stop.condition"  # of, condition, outcome: holds | unread; for_s, detail
+    TARGET_ASKED = "target.asked"  # requests: by kind, such as {"GET pods": 80}
     DRILL_ABORTED = "drill.aborted"  # reason
     DRILL_ENDED = "drill.ended"  # nothing
 

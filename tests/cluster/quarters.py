@@ -58,6 +58,25 @@ def kubectl(*words: str, stdin: str | None = None, check: bool = True) -> str:
     return done.stdout
 
 
+def config_of(account: str, namespace: str, folder: Path, context: str = "runner") -> Path:
+    """A kubeconfig of a service account, for an hour."""
+    token = kubectl("create", "token", account, "-n", namespace, "--duration=1h").strip()
+    return write_config(token, folder, context)
+
+
+def write_config(token: str, folder: Path, context: str) -> Path:
+    """A kubeconfig that shows this token to the cluster of the tests, as the context of that name."""
+    known = json.loads(kubectl("config", "view", "--raw", "--minify", "-o", "json"))
+    known["users"] = [{"name": "runner", "user": {"token": token}}]
+    known["contexts"] = [
+        {"name": context, "context": {"cluster": known["clusters"][0]["name"], "user": "runner"}}
+    ]
+    known["current-context"] = context
+    path = folder / "kubeconfig"
+    path.write_text(json.dumps(known), encoding="utf-8")
+    return path
+
+
 class Quarters:
     """One namespace, the components of an environment in it, and its target."""
 

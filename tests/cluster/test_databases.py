@@ -49,6 +49,17 @@ def annotations(place: Quarters) -> dict[str, str]:
     return found
 
 
+@pytest.mark.parametrize(("signal", "crashed"), [("SIGKILL", True), ("SIGTERM", False)])
+def test_a_database_that_is_killed_crashes_and_one_that_is_told_to_end_does_not(
+    place: Quarters, signal: str, crashed: bool
+) -> None:
+    target = filled(place)
+    target.kill("database", signal, 60)
+    target.start("database", 60)
+    assert ("was not properly shut down" in target.logs("database", 200, 10)) is crashed
+    assert rows(target) == list(range(1, 10))
+
+
 def test_what_is_destroyed_is_gone_and_the_undo_brings_back_what_was_archived(place: Quarters) -> None:
     target = filled(place)
     assert isinstance(target, Destroyable)

@@ -31,6 +31,15 @@ EXPIRES_S = 120
 """By then a switch has acted, on a node that has much to do: the lease is over after 15 s."""
 
 
+def switch_restarts(lodge: Lodge) -> list[int]:
+    """How often the container of each switch began again."""
+    return [
+        one["restartCount"]
+        for pod in lodge.quarters.listed("pods", "gameday.dev/deadman")
+        for one in pod["status"].get("containerStatuses", [])
+    ]
+
+
 def test_a_drill_has_it_before_the_steady_state_and_ends_without_it(lodge: Lodge) -> None:
     before = lodge.quarters.everything()
 
@@ -85,12 +94,16 @@ def test_while_its_runner_lives_the_job_does_not_act(lodge: Lodge) -> None:
 def test_a_runner_that_is_frozen_beyond_the_time_to_live_is_reverted_and_told_so(lodge: Lodge) -> None:
     runner, _ = lodge.struck("30s")
     runner.send_signal(signal.SIGSTOP)
+    restarts = 0
     try:
         until(lambda: lodge.answers("cellar"), EXPIRES_S, "the cellar answers")
     finally:
         runner.send_signal(signal.SIGCONT)
+        while runner.poll() is None:
+            restarts = max(restarts, *switch_restarts(lodge), 0)
         output, _ = runner.communicate(timeout=90)
     assert runner.returncode == 4, output
+    assert restarts == 0, "the runner ended its own switch, whose processes may be seen from this machine"
     until(lodge.is_whole, EXPIRES_S, "nothing is left")
     assert lodge.left_behind() == []
 

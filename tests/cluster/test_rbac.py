@@ -12,12 +12,13 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
-from cluster.lodge import Lodge, kubectl
+from cluster.lodge import Lodge
+from cluster.quarters import config_of, write_config
 from gameday.environment import load_instance
 from gameday.fault_spec import Fault
 from gameday.project import Project
 from gameday.rbac import GUARDED, Need, manifests, runner_needs
-from process.inn import Finished
+from process.inn import Finished, until
 
 OPERATE = """
 import json, os, sys
@@ -67,26 +68,17 @@ ACCOUNT = "gameday"
 @pytest.fixture
 def config(lodge: Lodge, tmp_path: Path) -> Path:
     """A kubeconfig of the service account that a runner has."""
-    return write_config(
-        lodge, tmp_path, lodge.quarters.do("create", "token", ACCOUNT, "--duration=1h").strip()
+    return config_of(ACCOUNT, lodge.quarters.namespace, tmp_path)
+
+
+def use(lodge: Lodge, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        type(lodge), "environ", {**lodge.environ, "CONTEXT": "runner", "KUBECONFIG": str(config)}
     )
 
 
-def write_config(lodge: Lodge, folder: Path, token: str) -> Path:
-    known = json.loads(kubectl("config", "view", "--raw", "--minify", "-o", "json"))
-    known["users"] = [{"name": "runner", "user": {"token": token}}]
-    known["contexts"] = [
-        {"name": "runner", "context": {"cluster": known["clusters"][0]["name"], "user": "runner"}}
-    ]
-    known["current-context"] = "runner"
-    path = folder / "kubeconfig"
-    path.write_text(json.dumps(known), encoding="utf-8")
-    return path
-
-
 def drill_as(lodge: Lodge, config: Path, monkeypatch: pytest.MonkeyPatch) -> Finished:
-    monkeypatch.setenv("KUBECONFIG", str(config))
-    monkeypatch.setattr(type(lodge), "environ", {**lodge.environ, "CONTEXT": "runner"})
+    use(lodge, config, monkeypatch)
     return lodge.drill()
 
 
@@ -141,12 +133,34 @@ def test_a_token_that_is_no_longer_valid_is_told_before_anything_is_touched(
     lodge: Lodge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = lodge.quarters.everything()
-    done = drill_as(lodge, write_config(lodge, tmp_path, "expired"), monkeypatch)
+    done = drill_as(lodge, write_config("expired", tmp_path, "runner"), monkeypatch)
     monkeypatch.undo()
     assert done.code == 3, done.stdout + done.stderr
     assert "Unauthorized" in done.stdout + done.stderr
     assert not lodge.objects_of_gameday()
     assert lodge.quarters.everything() == before
+
+
+def test_a_runner_whose_token_is_revoked_meanwhile_says_so_and_the_job_reverts(
+    lodge: Lodge, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(lodge, config, monkeypatch)
+    runner, folder = lodge.struck()
+    monkeypatch.undo()
+    allowed = lodge.gameday("rbac", "-e", "lodge", "-s", "cellar-down").stdout
+    lodge.quarters.do("delete", "serviceaccount", ACCOUNT)
+    try:
+        output, _ = runner.communicate(timeout=120)
+        assert runner.returncode == 5, output
+        assert "Unauthorized" in output
+        until(lodge.is_whole, 120, "the job has reverted, and nothing of it is there")
+    finally:
+        lodge.quarters.do("apply", "-f", "-", stdin=allowed)
+    lodge.write_all()
+    done = lodge.drill()
+    assert done.code == 0, done.stdout + done.stderr
+    assert f"{folder.name}: its dead-man switch had put it back" in done.stderr
+    assert lodge.left_behind() == []
 
 
 @pytest.mark.parametrize(
@@ -163,7 +177,7 @@ def test_each_operation_asks_for_no_more_than_is_printed(
     documents = manifests(lodge.quarters.namespace, {"operator": frozenset(needs)})
     lodge.quarters.do("apply", "-f", "-", stdin=yaml.safe_dump_all(documents))
     try:
-        config = write_config(lodge, tmp_path, lodge.quarters.do("create", "token", "operator").strip())
+        config = config_of("operator", lodge.quarters.namespace, tmp_path)
         lodge.settle()
         done = subprocess.run(
             [sys.executable, "-c", OPERATE, json.dumps(wanted)],

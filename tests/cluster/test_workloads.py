@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import urllib.request
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,27 @@ def web(standing: Quarters) -> Quarters:
     for component in ("web", "database"):
         standing.target().start(component, 60)  # what a test that failed has left
     return standing
+
+
+def test_requests_do_not_grow_with_the_pods_but_for_one_delete_each(place: Quarters) -> None:
+    sizes = {"few": 2, "many": 14}
+    container = {"image": IMAGE, "command": ["sleep", "600"]}
+    for name, size in sizes.items():
+        place.apply(*place.workload(name, container, replicas=size))
+    place.ready(*sizes)
+    target, asked = place.target(), {}
+    for name, size in sizes.items():
+        before, begun = Counter(target.asked()), time.monotonic()
+        target.kill(name, "SIGKILL", 60)
+        asked[name] = Counter(target.asked()) - before
+        assert asked[name].pop("DELETE pods") == size
+        looks = asked[name].pop("GET pods")
+        assert looks <= 3 + (time.monotonic() - begun) / 0.1, (
+            "it looks ten times a second, at all pods at once"
+        )
+    assert asked["many"].total() < asked["few"].total() + 5, (
+        "a look or two more until its controller has seen it"
+    )
 
 
 def test_status_names_pods_and_where_each_component_answers(web: Quarters) -> None:

@@ -29,7 +29,7 @@ from gameday.timeline import Event, Kind, Phase
 
 REFRESH_S = 0.25
 _PHASES = tuple(Phase)
-_SILENT = frozenset({Kind.UNDO_STARTED, Kind.DRILL_ENDED})
+_SILENT = frozenset({Kind.UNDO_STARTED, Kind.TARGET_ASKED, Kind.DRILL_ENDED})
 _COLOURS = {"firing": "bold red", "pending": "yellow", "unknown": "magenta", GOOD: "green", BAD: "bold red"}
 
 
@@ -71,7 +71,7 @@ class DrillConsole(Shown):
         self._region: Live | None = None
         self._started: Instant | None = None
         self._last = float("-inf")
-        self._drawing = threading.Lock()
+        self._drawing = threading.RLock()
         self._paused = False
 
     def event(self, event: Event) -> None:
@@ -115,6 +115,10 @@ class DrillConsole(Shown):
             self._region = None
 
     def _draw(self, status: LiveStatus) -> None:
+        self._put(status_text(status, self._console.width))
+
+    def _put(self, text: Text) -> None:
+        """Redraw the live region as this."""
         if self._region is None:
             self._region = Live(
                 console=self._console,
@@ -126,7 +130,7 @@ class DrillConsole(Shown):
             )
             self._region.start()
             self._console.show_cursor(True)  # a runner that is killed must not leave a terminal without one
-        self._region.update(status_text(status, self._console.width), refresh=True)
+        self._region.update(text, refresh=True)
 
     def _head(self, event: Event) -> None:
         data, speed = event.data, float(event.data.get("speed") or 1)

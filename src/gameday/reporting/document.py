@@ -13,6 +13,7 @@ from gameday.record import DrillRecord
 from gameday.reporting.floor import floor
 from gameday.reporting.summary import moments, proven, steps
 from gameday.scenario import Scenario
+from gameday.timeline import Kind
 from gameday.verdict import verdict_to_json
 
 
@@ -59,7 +60,14 @@ def verdict_document(record: DrillRecord) -> dict[str, Any]:
             for step in steps(record)
         ],
         "detector": dict(record.detector),
+        "requests": _requests(record),
     }
+
+
+def _requests(record: DrillRecord) -> dict[str, int] | None:
+    """What the target was asked, by kind; None where nobody counts it."""
+    asked = record.timeline.last(Kind.TARGET_ASKED)
+    return None if asked is None else dict(asked.data["requests"])
 
 
 def _objectives(scenario: Scenario) -> dict[str, float | None]:

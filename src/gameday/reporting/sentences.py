@@ -131,6 +131,14 @@ def _stopped(data: Data) -> str:
     return f"stop condition {verb} for {since}: {data.get('condition')}{_colon(data.get('detail'))}"
 
 
+def _asked(data: Data) -> str:
+    requests = data.get("requests") or {}
+    kinds = sorted(requests.items(), key=lambda one: -one[1])
+    return (
+        f"requests to the target: {sum(requests.values())} ({', '.join(f'{n} {kind}' for kind, n in kinds)})"
+    )
+
+
 _SENTENCES: Mapping[Kind, Callable[[Data], str]] = {
     Kind.DRILL_STARTED: lambda d: (
         f"drill {d.get('drill')}: {d.get('scenario')} in {d.get('instance', d.get('environment'))}"
@@ -193,5 +201,6 @@ _SENTENCES: Mapping[Kind, Callable[[Data], str]] = {
     Kind.LEFTOVERS_CHECKED: _ok("nothing is left behind", "something was LEFT BEHIND"),
     Kind.STOP_CONDITION: _stopped,
     Kind.DRILL_ABORTED: lambda d: f"ABORTED: {d.get('reason')}",
+    Kind.TARGET_ASKED: _asked,
     Kind.DRILL_ENDED: lambda _: "drill ended",
 }

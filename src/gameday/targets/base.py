@@ -281,6 +281,15 @@ class Limits:
 
 
 @runtime_checkable
+class Counting(Protocol):
+    """What asks something that is not to be asked too much."""
+
+    def asked(self) -> Mapping[str, int]:
+        """Requests of this process for this environment so far, by kind."""
+        ...
+
+
+@runtime_checkable
 class Limitable(Protocol):
     """Components whose resources can be limited while they run."""
 

@@ -194,7 +194,12 @@ class Engine:
             stream = self.api.exec_start(made["Id"], stream=True)
 
         def read() -> None:
-            with contextlib.suppress(Exception), self.translated(what):  # its exit code says what came of it
+            with (
+                contextlib.suppress(Exception),  # its exit code says what came of it
+                self.translated(what),
+                contextlib.closing(stream._response),  # its connection was upgraded, and goes back to no pool
+                contextlib.closing(stream),
+            ):
                 for chunk in stream:
                     output.add(chunk)
 

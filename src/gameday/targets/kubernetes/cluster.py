@@ -11,7 +11,7 @@ import json
 import os
 import re
 import threading
-import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from gameday.errors import OperationTimedOut, TargetError, UsageError
 from gameday.targets.base import Execution
-from gameday.targets.bounded import Bounded
+from gameday.targets.kubernetes.execution import execute_in
 from gameday.targets.waiting import Deadline, wait_until
 
 if TYPE_CHECKING:
@@ -28,15 +28,11 @@ if TYPE_CHECKING:
 
 ALLOW_LABEL = "gameday.dev/allow"
 IN_CLUSTER = "in-cluster"
-OUTPUT_LIMIT = 64 * 1024
 _TIMEOUT_S = 10.0
 _CHECK_EVERY_S = 0.1
-_NO_PROGRAM = (126, 127)
-_BY_TIMEOUT = (124, 137, 143)
-"""Exit codes of what `timeout` ended, GNU's and BusyBox's."""
 _SERVER_ERROR = 500
-_OUTPUTS, _STATUS = (1, 2), 3
-"""Channels of an execution's stream."""
+_RESOURCE = re.compile(r"/(?:api/[^/]+|apis/[^/]+/[^/]+)/(.+)$")
+"""The end of a request's path; something else may stand before it, where an API server is reached by way of another."""
 _CREDENTIALS = re.compile(r"(?i)(bearer\s+|//)[^\s@/]+(?=@|\s|$)")
 
 
@@ -63,9 +59,9 @@ class Cluster:
         """Nothing is contacted."""
         self.context = context
         self.namespace = namespace
-        self.requests = 0
-        """How many the API server was sent so far."""
-        self._timeout_s = timeout_s
+        self.requests: Counter[str] = Counter()
+        """What the API server was sent so far, as `METHOD RESOURCE`."""
+        self.timeout_s = timeout_s
         self._allowed = False
         self._led_there: tuple[tuple[str, int, int], ...] = ()
         self._lock = threading.Lock()
@@ -129,9 +125,9 @@ class Cluster:
 
     @cached_property
     def _client(self) -> client.ApiClient:
-        return self._new_client()
+        return self.new_client()
 
-    def _new_client(self) -> client.ApiClient:
+    def new_client(self) -> client.ApiClient:
         """One of the caller's own.
 
         Raises:
@@ -152,18 +148,22 @@ class Cluster:
         except config.ConfigException as error:
             raise UsageError(f"Kubernetes context {self.context!r}: {error}") from error
         settings.retries = False
-        cluster, timeout_s = self, self._timeout_s
+        cluster, timeout_s = self, self.timeout_s
 
         class BoundedClient(client.ApiClient):
             """Every request has a time-out and is counted; the SDK waits for ever unless told otherwise."""
 
             def call_api(self, *args: Any, **named: Any) -> Any:
                 named["_request_timeout"] = named.get("_request_timeout") or timeout_s
-                with cluster._lock:
-                    cluster.requests += 1
+                cluster.count(*kind_of(*args[:2]))
                 return super().call_api(*args, **named)
 
         return BoundedClient(settings)
+
+    def count(self, method: str, resource: str) -> None:
+        """One more request."""
+        with self._lock:
+            self.requests[f"{method} {resource}"] += 1
 
     # --- guards --------------------------------------------------------------------------------------------
 
@@ -185,7 +185,7 @@ class Cluster:
             raise kinds.get(error.status or 0, TargetError)(f"{what}: {_said(error)}") from error
         except (urllib3.exceptions.ReadTimeoutError, urllib3.exceptions.ConnectTimeoutError) as error:
             raise OperationTimedOut(
-                f"{what}: the API server of context {self.context} gave no answer within {self._timeout_s:g} s"
+                f"{what}: the API server of context {self.context} gave no answer within {self.timeout_s:g} s"
             ) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise ClusterAway(
@@ -273,7 +273,7 @@ class Cluster:
                     answer: Any = self._client.call_api(
                         "GET",
                         f"{self.server}/readyz",
-                        _request_timeout=max(0.1, min(deadline.left_s(), self._timeout_s)),
+                        _request_timeout=max(0.1, min(deadline.left_s(), self.timeout_s)),
                     )
                     answer.read()
             except TargetError as error:
@@ -309,86 +309,7 @@ class Cluster:
             OperationTimedOut: it did not end by the deadline.
             TargetError: it could not be run.
         """
-        within_s = max(1, round(deadline.left_s()))
-        # SIGTERM first: `timeout` cannot reap what it ends by SIGKILL, as that ends itself; the container's first
-        # process then does, and a PostgreSQL that is it takes such a child for a crash of its own
-        bounded = ("timeout", "-k", "5", str(within_s), *argv)
-        done = self._execute(pod, container, bounded, deadline, stdin)
-        if done.exit_code in _NO_PROGRAM and "timeout" in done.output:
-            done = self._execute(pod, container, tuple(argv), deadline, stdin)
-        if done.exit_code in _BY_TIMEOUT and done.duration_s >= within_s:
-            command = " ".join(argv)[:200]
-            raise OperationTimedOut(f"{command!r} in {pod} did not end within {within_s} s and was killed")
-        return Execution(tuple(argv), done.exit_code, done.output, done.duration_s)
-
-    def _execute(
-        self, pod: str, container: str | None, argv: Sequence[str], deadline: Deadline, stdin: bytes
-    ) -> Execution:
-        from kubernetes import client
-        from kubernetes.stream import stream
-
-        begun = time.monotonic()
-        what = f"execute {argv[0]} in {pod}"
-        output, status = Bounded(OUTPUT_LIMIT), ""
-        own = self._new_client()  # `stream` changes the client that it is given
-        named = {} if container is None else {"container": container}
-        with self.writing(what):
-            connection = stream(
-                client.CoreV1Api(own).connect_get_namespaced_pod_exec,
-                pod,
-                self.namespace,
-                command=list(argv),
-                stdout=True,
-                stderr=True,
-                stdin=bool(stdin),
-                tty=False,
-                _preload_content=False,
-                _request_timeout=min(self._timeout_s, max(0.1, deadline.left_s())),
-                **named,
-            )
-        try:
-            if stdin:
-                connection.write_stdin(stdin)
-            last = Deadline.after(deadline.left_s() + 1.0)  # `timeout` in the pod comes first
-            while connection.is_open() and not last.passed():
-                connection.update(timeout=min(1.0, last.left_s()))
-                self._take(connection, output)
-            self._take(connection, output)
-            if connection.is_open():
-                raise OperationTimedOut(
-                    f"{what}: it did not end within {deadline.timeout_s:g} s, and may go on; its last output: "
-                    f"{output.text()[-500:].strip() or 'none'}"
-                )
-            status = connection.read_channel(_STATUS) or ""
-        finally:
-            connection.close()
-            connection.sock.shutdown()  # which `close` leaves open where the other side ended it
-        return Execution(
-            tuple(argv), _exit_code(status, what, output), output.text(), time.monotonic() - begun
-        )
-
-    def _take(self, connection: Any, output: Bounded) -> None:
-        """What came so far. Not by `read_all`, which drops the status too."""
-        for channel in _OUTPUTS:
-            output.add((connection.read_channel(channel) or "").encode())
-
-
-def _exit_code(status: str, what: str, output: Bounded) -> int:
-    """Of a command, by the status that ends its stream."""
-    try:
-        said = json.loads(status)
-    except ValueError as error:
-        raise TargetError(f"{what}: the connection was lost before it ended") from error
-    if said.get("status") == "Success":
-        return 0
-    for cause in (said.get("details") or {}).get("causes") or []:
-        if cause.get("reason") == "ExitCode":
-            return int(cause["message"])
-    message = str(said.get("message"))
-    if "executable file not found" in message or "no such file or directory" in message:
-        output.add(message.encode())
-        return _NO_PROGRAM[1]
-    raise TargetError(f"{what}: {message[:500]}")
+        return execute_in(self, pod, container, argv, deadline, stdin)
 
 
 def referred(text: str, what: str) -> str:
@@ -415,6 +336,16 @@ def _kubeconfig() -> tuple[tuple[str, int, int], ...]:
             state = path.stat()
             found.append((str(path), state.st_mtime_ns, state.st_size))
     return tuple(found)
+
+
+def kind_of(method: str, url: str) -> tuple[str, str]:
+    """What a request is, without names: `GET` and `pods`, or `pods/log`."""
+    path = urlsplit(url).path
+    found = _RESOURCE.search(path)
+    parts = (found[1] if found else path.strip("/")).split("/")
+    if parts[0] == "namespaces" and len(parts) > 2:
+        parts = parts[2:]
+    return method, "/".join([parts[0], *parts[2:3]])
 
 
 def _said(error: Any) -> str:

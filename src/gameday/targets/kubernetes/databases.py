@@ -45,12 +45,10 @@ _POLL_S = 0.1
 _AT_ONCE_S = 1
 _NO_LOG = "unable to retrieve container logs"
 _ADVICE = "a claim, with `mountPath: {path}`"
-# The kubelet's SIGTERM comes before its SIGKILL, and an orderly stop archives what was to be lost. So its own processes
-# are ended first. One that the kubelet starts again finds no PG_VERSION, and initdb refuses a folder that is not empty.
-# A process cannot send its namespace's first one SIGKILL; a SIGQUIT ends a server at once, without a checkpoint.
+# The kubelet's SIGTERM comes before its SIGKILL, and on it a server stops in an orderly way: it ends sessions, writes
+# a checkpoint and archives. So its own processes are ended first. A process cannot send its namespace's first one
+# SIGKILL; a SIGQUIT ends a server at once, without a checkpoint.
 _CRASH = """
-echo "gameday destroys what is here" >"$1/.gameday-destroyed"
-rm -f "$1/PG_VERSION"
 pid=$(head -n 1 "$1/postmaster.pid" 2>/dev/null) || pid=
 case "$pid" in
   "") echo "no server" ;;
@@ -58,6 +56,11 @@ case "$pid" in
   *) echo crashed; kill -KILL "$pid" ;;
 esac
 """
+# a server that the kubelet starts again finds no PG_VERSION, and initdb refuses a folder that is not empty
+_DESTROY = f"""
+echo "gameday destroys what is here" >"$1/.gameday-destroyed"
+rm -f "$1/PG_VERSION"
+{_CRASH}"""
 
 
 class PodDatabases(Templates):
@@ -225,13 +228,24 @@ class PodDatabases(Templates):
     def _crash_server(
         self, component: str, own: OwnPod, spec: ContainerPostgresql, deadline: Deadline
     ) -> None:
-        """As a SIGKILL would. Where its container can run no command, no server runs in it."""
+        """As a SIGKILL would, and for good. Where its container can run no command, no server runs in it."""
         pod = self._data_pod(component)
-        if pod is None:
+        if pod is not None:
+            self._crash_in(pod, own.container["name"], _DESTROY, spec, deadline)
+
+    def _crash(self, component: str, pods: Sequence[Pod], deadline: Deadline) -> None:
+        spec = self._spec(component).database
+        if spec is None:
             return
-        argv = ["sh", "-c", _CRASH, "gameday", spec.data]
+        for pod in pods:
+            self._crash_in(pod, self._container(component, pod), _CRASH, spec, deadline)
+
+    def _crash_in(
+        self, pod: Pod, container: str, script: str, spec: ContainerPostgresql, deadline: Deadline
+    ) -> None:
+        argv = ["sh", "-c", script, "gameday", spec.data]
         with contextlib.suppress(TargetError, OperationTimedOut):  # it ends with the container
-            self._in_server(pod, own, argv, deadline.at_most(_CRASH_TIMEOUT_S))
+            self.cluster.execute(pod.name, container, argv, deadline.at_most(_CRASH_TIMEOUT_S))
 
     def _put_server_down(
         self, component: str, own: OwnPod, spec: ContainerPostgresql, deadline: Deadline, *, orderly: bool

@@ -272,7 +272,7 @@ class SwitchInCluster(Permissions):
         # how the cluster is reached from here is nothing to its pods
         hidden = referred_variables(self.environment.model_copy(update={"kubernetes": None}))
         told = {
-            "GAMEDAY_DRILL": drill,
+            "GAMEDAY_STANDS_BEHIND": drill,  # no mark of a drill's own processes: they are ended with it
             "GAMEDAY_ENVIRONMENT": environment,
             "GAMEDAY_LEASE": lease,
             "GAMEDAY_RECORDS": name_of(drill),

@@ -61,7 +61,7 @@ class Post:
         return cls(
             *(
                 os.environ[f"GAMEDAY_{name}"]
-                for name in ("DRILL", "ENVIRONMENT", "LEASE", "RECORDS", "JOB", "POD")
+                for name in ("STANDS_BEHIND", "ENVIRONMENT", "LEASE", "RECORDS", "JOB", "POD")
             )
         )
 

@@ -16,7 +16,8 @@ from typing import Any
 
 from gameday.errors import OperationTimedOut, TargetError
 from gameday.targets.base import Execution
-from gameday.targets.kubernetes.cluster import OUTPUT_LIMIT, Cluster, ClusterAway, NotThere
+from gameday.targets.kubernetes.cluster import Cluster, ClusterAway, NotThere
+from gameday.targets.kubernetes.execution import OUTPUT_LIMIT
 from gameday.targets.kubernetes.own_pod import OwnPod
 from gameday.targets.kubernetes.pods import ENVIRONMENT_LABEL, HELPER_LABEL
 from gameday.targets.waiting import Deadline, wait_until

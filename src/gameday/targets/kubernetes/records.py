@@ -32,6 +32,7 @@ WORKLOADS = f"{PREFIX}workloads"
 """Annotation: what the drill's environment is made of, separated by commas."""
 IDENTITY_VARIABLE = "GAMEDAY_LEASE_IDENTITY"
 """As whom a child of the dead-man switch reverts: its parent holds the lease, and renews it."""
+_CLUSTER_WITHIN_S = 60.0
 _ATTEMPTS = 10
 _LOOK_EVERY_S = 0.25
 
@@ -98,28 +99,41 @@ class ClusterRecords:
 
     @contextlib.contextmanager
     def _held(self, timeout_s: float) -> Iterator[bool]:
-        taken: str | None = None
+        identity = f"{self._drill}/pid {os.getpid()} on {socket.gethostname()}"
         try:
             deadline = Deadline.after(timeout_s)
-            self._cluster.await_cluster(deadline)
+            self._cluster.await_cluster(Deadline.after(min(timeout_s, _CLUSTER_WITHIN_S)))
             ours = self._await_turn(deadline)
-            if ours is None:
-                taken = f"{self._drill}/pid {os.getpid()} on {socket.gethostname()}"
-                self._lease.take(taken, Holder.me("put back", ()))
+            while ours is None and not self._take(identity, deadline):
+                ours = self._await_turn(deadline)
         except LockHeld as error:
             raise UndoError(f"{self._drill}: {error}") from error
         except TargetError as error:
             raise UndoError(f"{self._drill}: who else reverts it cannot be known: {error}") from error
-        if taken is None:
-            yield bool(ours)
+        if ours is not None:
+            yield ours
             return
-        keeper = Keeper(self._lease, taken)
+        keeper = Keeper(self._lease, identity)
         try:
             yield True
         finally:
             keeper.stop()
             with contextlib.suppress(TargetError):  # then it is free when it was not renewed for its time
-                self._lease.release(taken)
+                self._lease.release(identity)
+
+    def _take(self, identity: str, deadline: Deadline) -> bool:
+        """False: another was quicker, such as this drill's switch that began again.
+
+        Raises:
+            LockHeld: so, and it is too late to wait once more.
+        """
+        try:
+            self._lease.take(identity, Holder.me("put back", ()))
+        except LockHeld:
+            if deadline.passed():
+                raise
+            return False
+        return True
 
     def _await_turn(self, deadline: Deadline) -> bool | None:
         """True: the lease is held in our name. None: it may be taken. False: another drill has it."""

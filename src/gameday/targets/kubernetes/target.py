@@ -50,6 +50,10 @@ class KubernetesTarget(
             {name: self._status_of(name, seen) for name in self._specs if self.environment.concerns(name)}
         )
 
+    def asked(self) -> Mapping[str, int]:
+        """Of the API server. What renews the lease is not counted: it goes by the clock, whatever the drill does."""
+        return MappingProxyType(dict(self.cluster.requests))
+
     def _status_of(self, name: str, seen: Seen) -> ComponentStatus:
         workloads = seen.workloads_of(self._spec(name).kubernetes)
         pods = seen.pods_of(self._spec(name).kubernetes)

@@ -116,17 +116,23 @@ class Workloads(KubernetesInstance):
         workloads = self._workloads(component, seen)
         there = seen.pods_of(self._spec(component).kubernetes)
         running = tuple(pod for pod in there if pod.running)
-        if count is None or count >= len(running):
+        some = count is not None and count < len(running)
+        hit = running[:count] if some else running
+        doomed = hit if some else there
+        if grace_s == _AT_ONCE_S:
+            self._crash(component, hit, deadline)
+        if not some:
             for one in workloads:
                 self._hold(one)
             # a controller that has not seen it yet would replace the pods, and the service would be back for a moment
             wait_until(lambda: all(self._now(one).observed for one in workloads), deadline, _GONE_POLL_S)
-            hit, doomed = running, there
-        else:
-            hit = doomed = running[:count]
         self._delete(doomed, grace_s, deadline)
         self._wait_gone(component, doomed, deadline)
         return hit
+
+    def _crash(self, component: str, pods: Sequence[Pod], deadline: Deadline) -> None:
+        """End at once what would do something on the stop signal with which a deletion begins. A place for what only
+        some components need."""
 
     def _hold(self, one: Workload) -> None:
         """At zero replicas, with its own count beside it."""
