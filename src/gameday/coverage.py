@@ -59,6 +59,8 @@ class ScenarioFact:
     name: str
     alert: str | None
     runbook: str | None
+    possible: bool = True
+    """Whether the environment's target can do it: what it cannot is no gap there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +222,7 @@ def matrix(
     for rule in (*rules, *strange):
         named = rule.runbook if rule.runbook in names else None
         cells = found.get(rule.name, {})
-        expecting = tuple(scenario.name for scenario in scenarios if scenario.alert == rule.name)
+        expecting = tuple(one.name for one in scenarios if one.alert == rule.name and one.possible)
         rows.append(
             RuleCoverage(
                 name=rule.name,
@@ -234,6 +236,8 @@ def matrix(
         )
     drilled = {tally.runbook for tally in tallies if tally.counted}
     planned = {scenario.runbook for scenario in scenarios}
+    here = [scenario for scenario in scenarios if scenario.possible]
+    waiting = {scenario.runbook for scenario in here} - drilled
     return Coverage(
         environment=environment,
         rules_file=rules_file,
@@ -242,8 +246,8 @@ def matrix(
         drills=_by_scenario(tallies),
         rules_without_runbook=tuple(row.name for row in rows if row.in_rules and row.runbook is None),
         runbooks_without_scenario=tuple(r.name for r in runbooks if r.name not in planned),
-        runbooks_never_drilled=tuple(r.name for r in runbooks if r.name in planned and r.name not in drilled),
-        scenarios_never_run=tuple(scenario.name for scenario in scenarios if scenario.name not in run),
+        runbooks_never_drilled=tuple(r.name for r in runbooks if r.name in waiting),
+        scenarios_never_run=tuple(scenario.name for scenario in here if scenario.name not in run),
         total=sum((row.accuracy for row in rows), Accuracy()),
         other_rules=other_rules,
     )

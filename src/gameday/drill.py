@@ -28,7 +28,7 @@ from gameday.fields import format_duration
 from gameday.link import serve
 from gameday.parts import part_of
 from gameday.plan import GRACE_S
-from gameday.preflight import check_names
+from gameday.preflight import check_names, check_possible
 from gameday.project import Project
 from gameday.runbook.manual import Manual, NoManual
 from gameday.runbook.parse import load_runbook
@@ -82,6 +82,7 @@ class Request:
         loaded = load_scenario(project.scenario_file(scenario))
         where, instance = load_instance(project, environment or DEFAULT_ENVIRONMENT)
         check_names(loaded, where)
+        check_possible(loaded, where)
         if not 1 <= speed <= MAX_SPEED:
             raise UsageError(f"speed {speed:g} is not between 1 and {MAX_SPEED:g}")
         if speed != 1 and where.detector.kind != "embedded":

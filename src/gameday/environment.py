@@ -282,6 +282,13 @@ class Environment(Model):
             return whole
         return f"{whole[: _LABEL - 9]}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
 
+    @property
+    def single(self) -> bool:
+        """Whether there is one of it, because its place has a name: another instance of it would be the same."""
+        if self.target == "docker":
+            return self.compose is None or self.compose.project is not None
+        return self.target == "kubernetes"
+
     def concerns(self, component: str) -> bool:
         """Whether a drill here has anything to do with a component."""
         return self.part is None or component in self.part.components

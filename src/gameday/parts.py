@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gameday.environment import Environment, HttpProbe, Part
+from gameday.fault_spec import DrainFault
 from gameday.scenario import Scenario
 from gameday.stop_spec import ProbeStop
 
@@ -39,7 +40,10 @@ def _columns(steps: Iterable[tuple[str | None, str | None]]) -> tuple[set[str], 
 
 
 def _touched(environment: Environment, scenario: Scenario) -> set[str]:
-    """What the faults break, whose way to it they cut, and through which proxy."""
+    """What the faults break, whose way to it they cut, and through which proxy. What else is on a node that is drained
+    nobody can tell before: all of them may be."""
+    if any(isinstance(fault, DrainFault) for fault in scenario.faults):
+        return set(environment.components)
     found: set[str] = set()
     for fault in scenario.faults:
         found.add(fault.component)

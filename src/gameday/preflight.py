@@ -11,7 +11,7 @@ from gameday.detectors.promql import Expression
 from gameday.environment import Environment
 from gameday.errors import ComponentNotFound, Refused, UsageError
 from gameday.fault_spec import AnyFault, DrainFault
-from gameday.faults import build
+from gameday.faults import build, check_kind
 from gameday.files import dotted
 from gameday.plan import describe_during, describe_fault
 from gameday.project import Project
@@ -20,6 +20,7 @@ from gameday.runbook.manual import Manual
 from gameday.runbook.parse import load_runbook
 from gameday.scenario import Scenario
 from gameday.stop_spec import QueryStop, stop_misfits
+from gameday.targets import target_class
 from gameday.targets.base import ComponentStatus, Drainable, OwnedTarget, Running
 
 DEAD_END = "RB008"
@@ -50,6 +51,32 @@ def check_names(scenario: Scenario, environment: Environment) -> None:
         )
 
     _check_stop_conditions(scenario, environment)
+
+
+def check_possible(scenario: Scenario, environment: Environment) -> None:
+    """The environment's target can do what the scenario does, to some component at least. Contacts nothing: whether it
+    can be done here is asked when it is to be done.
+
+    Raises:
+        UsageError: a scenario for another target.
+    """
+    kind = target_class(environment.target)
+    for fault in scenario.faults:
+        try:
+            check_kind(fault, kind)
+        except UsageError as error:
+            name, where = scenario.scenario, environment.environment
+            raise UsageError(
+                f"scenario {name} is for another target than environment {where}: {error}"
+            ) from None
+
+
+def is_possible(scenario: Scenario, environment: Environment) -> bool:
+    try:
+        check_possible(scenario, environment)
+    except UsageError:
+        return False
+    return True
 
 
 def _check_stop_conditions(scenario: Scenario, environment: Environment) -> None:

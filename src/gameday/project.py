@@ -52,8 +52,27 @@ class Project:
         """Environments' processes and data, logs of undos, locks. `GAMEDAY_STATE` overrides it."""
         return self.state_folder or Path(os.environ.get("GAMEDAY_STATE", self.root / ".gameday"))
 
+    def scenario_files(self) -> tuple[Path, ...]:
+        """All scenarios: those of any target, and in a folder each those of one target (`scenarios/kubernetes/`).
+
+        Raises:
+            UsageError: a name is there twice; a scenario is known by it everywhere, whichever folder it lies in.
+        """
+        folder = self.root / "scenarios"
+        files = sorted([*folder.glob("*.yaml"), *folder.glob("*/*.yaml")])
+        known: dict[str, Path] = {}
+        for file in files:
+            if file.stem in known:
+                raise UsageError(f"scenario {file.stem} is there twice: {known[file.stem]}, {file}")
+            known[file.stem] = file
+        return tuple(files)
+
     def scenario_file(self, reference: str) -> Path:
-        return self._file(reference, "scenarios", ".yaml")
+        """By a name, in whichever of the folders it lies, or by a path."""
+        if _is_path(reference, ".yaml"):
+            return self._file(reference, "scenarios", ".yaml")
+        named = [file for file in self.scenario_files() if file.stem == reference]
+        return named[0] if named else self._file(reference, "scenarios", ".yaml")
 
     def environment_file(self, reference: str) -> Path:
         return self._file(reference, "environments", ".yaml")
@@ -63,12 +82,16 @@ class Project:
 
     def _file(self, reference: str, folder: str, suffix: str) -> Path:
         """A name stands for `folder/name.suffix`; anything with a slash or the suffix is a path."""
-        if "/" in reference or reference.endswith(suffix):
-            path = Path(reference)
-        else:
-            path = self.root / folder / f"{reference}{suffix}"
+        named = self.root / folder / f"{reference}{suffix}"
+        path = Path(reference) if _is_path(reference, suffix) else named
         if not path.exists():
-            present = sorted(file.stem for file in (self.root / folder).glob(f"*{suffix}"))
+            inside = (self.root / folder).glob(f"*{suffix}")
+            there = self.scenario_files() if folder == "scenarios" else inside
+            present = sorted(file.stem for file in there)
             choice = f"; {folder} here: {', '.join(present)}" if present else ""
             raise UsageError(f"{path} does not exist{choice}")
         return path
+
+
+def _is_path(reference: str, suffix: str) -> bool:
+    return "/" in reference or reference.endswith(suffix)

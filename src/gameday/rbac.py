@@ -17,6 +17,8 @@ RUNNER, SWITCH = "gameday", "gameday-deadman"
 """Service accounts: of a runner in the cluster, and of every dead-man switch."""
 _RBAC = "rbac.authorization.k8s.io"
 _EVERY_NODE = ("nodes",)
+_BY_CHAOS_MESH = ("delay", "lose")
+"""Verbs of faults for which Chaos Mesh is used, between two components."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -80,6 +82,8 @@ _DOES: Mapping[str, tuple[frozenset[Need], ...]] = {
     "impair": (_POLICIES,),
     "heal": (_POLICIES, _on("pods", "patch")),
     "toxic": (_EXECUTE, _on("pods", "get")),
+    "chaos": (_on("networkchaos.chaos-mesh.org", "get", "list", "create", "delete"),),
+    "unchaos": (_on("networkchaos.chaos-mesh.org", "list", "delete"),),
     "disconnect_network": (_POLICIES, _on("pods", "patch")),
     "limit": (_on("pods", "get", "patch"), _on("pods/resize", "get", "patch")),
     "flood": (_EXECUTE, _on(_SCALED, "get")),
@@ -223,15 +227,25 @@ def _means(
     if fault.verb == "flood" and getattr(component, "switch", None) is not None:
         return ()  # it floods its own log
     done = table.get(fault.verb, ())
-    return (
-        (*done, "toxic")
-        if {"impair", "heal"} & set(done) and any(one.via for one in environment.links)
-        else done
-    )
+    if not {"impair", "heal"} & set(done):
+        return done
+    if _is_for_chaos_mesh(environment, fault):
+        done = (*done, "chaos" if "impair" in done else "unchaos")
+    return (*done, "toxic") if any(one.via for one in environment.links) else done
+
+
+def _is_for_chaos_mesh(environment: Environment, fault: AnyFault) -> bool:
+    """Whether nothing but Chaos Mesh could do it, as no link between the two leads through a fault proxy."""
+    client = getattr(fault, "client", None)
+    links = [one for one in environment.links if (one.client, one.server) == (client, fault.component)]
+    return fault.verb in _BY_CHAOS_MESH and client is not None and not any(one.via for one in links)
 
 
 def _done(environment: Environment, component: str, operations: Iterable[str]) -> frozenset[Need]:
+    operations = tuple(operations)
     needs: frozenset[Need] = frozenset()
+    if "kill" in operations and getattr(environment.components.get(component), "database", None) is not None:
+        needs |= _EXECUTE  # a server crashes before its pod is deleted
     for operation in operations:
         for need in frozenset().union(*_DOES.get(operation, ())):
             needs |= _of_kind(environment, component, need) if need.resource == _SCALED else frozenset({need})

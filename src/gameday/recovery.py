@@ -102,6 +102,17 @@ def fetch_logs(project: Project, reference: str) -> None:
         UndoLog.copied(project.state / "undo", drill, [first, *lines[1:]])
 
 
+def tidy(project: Project, reference: str) -> tuple[str, ...]:
+    """Remove from an environment what drills have left that there is no log of: see `Mirroring.tidy`.
+
+    Raises:
+        UsageError, TargetError: what is there cannot be known.
+    """
+    environment, instance = load_instance(project, reference)
+    target = open_target(environment, instance, project)
+    return target.tidy() if isinstance(target, Mirroring) else ()
+
+
 def settle(project: Project, instance: str) -> tuple[Recovery, ...]:
     """Close drills of this project which their dead-man switch has put back where only the target could tell."""
     done = []

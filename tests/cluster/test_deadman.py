@@ -15,10 +15,8 @@ import pytest
 from cluster.lodge import Lodge
 from process.inn import until
 
-# long: minutes each, and an overloaded machine fails them
 pytestmark = [
     pytest.mark.kubernetes,
-    pytest.mark.long,
     pytest.mark.timeout(400),
     pytest.mark.xdist_group("lodge"),
 ]
@@ -40,6 +38,7 @@ def switch_restarts(lodge: Lodge) -> list[int]:
     ]
 
 
+@pytest.mark.long
 def test_a_drill_has_it_before_the_steady_state_and_ends_without_it(lodge: Lodge) -> None:
     before = lodge.quarters.everything()
 
@@ -75,6 +74,7 @@ def test_a_runner_that_is_killed_is_reverted_by_the_job_alone(lodge: Lodge) -> N
     assert lodge.left_behind() == []
 
 
+@pytest.mark.long
 def test_while_its_runner_lives_the_job_does_not_act(lodge: Lodge) -> None:
     runner, folder = lodge.struck()
     try:
@@ -148,6 +148,7 @@ def test_recover_on_another_machine_finds_what_is_left_and_reverts_it(lodge: Lod
     assert [event["event"] for event in lodge.events(folder)][-1] == "drill.ended"
 
 
+@pytest.mark.long
 def test_another_namespace_of_the_same_name_is_not_reverted(lodge: Lodge) -> None:
     log = lodge.root / ".gameday" / "undo" / "d1.jsonl"
     runner, folder = lodge.struck()
@@ -169,6 +170,7 @@ def test_another_namespace_of_the_same_name_is_not_reverted(lodge: Lodge) -> Non
     assert lodge.left_behind() == []
 
 
+@pytest.mark.long
 def test_a_switch_whose_job_is_removed_is_noticed_and_the_drill_reverted(lodge: Lodge) -> None:
     runner, folder = lodge.struck("60s")
     lodge.quarters.do("delete", "job", "--all")
@@ -181,6 +183,7 @@ def test_a_switch_whose_job_is_removed_is_noticed_and_the_drill_reverted(lodge: 
     assert lodge.left_behind() == []
 
 
+@pytest.mark.long
 def test_a_pod_that_is_lost_has_a_successor_that_acts(lodge: Lodge) -> None:
     runner, _ = lodge.struck("90s")
     (pod,) = lodge.quarters.helpers()
@@ -200,6 +203,7 @@ def test_a_pod_that_is_lost_has_a_successor_that_acts(lodge: Lodge) -> None:
     assert lodge.left_behind() == []
 
 
+@pytest.mark.long
 def test_an_environment_that_shares_a_workload_is_the_same_to_the_lock(lodge: Lodge, tmp_path: Path) -> None:
     elsewhere = lodge.another(tmp_path)
     text = (lodge.root / "environments" / "lodge.yaml").read_text(encoding="utf-8")
@@ -217,6 +221,7 @@ def test_an_environment_that_shares_a_workload_is_the_same_to_the_lock(lodge: Lo
     assert lodge.left_behind() == []
 
 
+@pytest.mark.long
 def test_a_variable_that_the_environment_needs_reaches_it_and_is_shown_nowhere(
     lodge: Lodge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,6 +248,7 @@ def freeze() -> subprocess.Popen[bytes]:
     return subprocess.Popen(shlex.split(os.environ[FREEZE]))
 
 
+@pytest.mark.long
 @pytest.mark.alone
 @frozen
 def test_while_the_api_server_is_away_the_job_does_not_act(lodge: Lodge) -> None:

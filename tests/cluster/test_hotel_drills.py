@@ -1,5 +1,5 @@
 """Shipped scenarios, unchanged, against the hotel in a cluster, watched by a real Prometheus and Alertmanager, by the
-rules whose times are divided by ten."""
+rules whose times are divided by ten, each under exactly the Role that `gameday rbac` prints for it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from cluster.hotel import HotelInKubernetes
-from cluster.quarters import eventually
-from process.hotel import SHIPPED, Told
+from cluster.quarters import eventually, kubectl
+from process.hotel import SHIPPED, Shown, Told
+from process.inn import REPOSITORY
 
 pytestmark = [
     pytest.mark.kubernetes,
@@ -23,6 +24,7 @@ DRILLS = (
     "network-partition-api-database",
     "deployment-failure",
     "network-delay",
+    "node-drain",
 )
 LONG = (
     "database-down",
@@ -34,6 +36,8 @@ LONG = (
     "log-flood",
     "memory-leak",
 )
+ONLY_HERE = {"node-drain": Shown("Let pods onto the nodes again")}
+"""What other targets cannot do, and so `SHIPPED` has not."""
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +55,13 @@ def hotel(standing: HotelInKubernetes) -> HotelInKubernetes:
     return standing
 
 
+def test_every_scenario_of_this_target_is_drilled_here() -> None:
+    assert ONLY_HERE.keys() == {
+        path.stem for path in (REPOSITORY / "scenarios" / "kubernetes").glob("*.yaml")
+    }
+    assert ONLY_HERE.keys() <= {*DRILLS, *LONG}
+
+
 @pytest.mark.parametrize(
     "scenario", [*DRILLS, *(pytest.param(name, marks=pytest.mark.long) for name in LONG)]
 )
@@ -59,10 +70,12 @@ def test_a_shipped_drill_passes_in_kubernetes(
 ) -> None:
     before = hotel.seen()
 
-    done = hotel.drilled(scenario, 0, record_property)
+    with hotel.under_its_role(scenario):
+        done = hotel.drilled(scenario, 0, record_property)
 
-    hotel.assert_passed(done, SHIPPED[scenario].step)
+    hotel.assert_passed(done, {**SHIPPED, **ONLY_HERE}[scenario].step)
     assert hotel.left_behind() == []
     # a switch that was told to end takes a moment to be gone
     eventually(lambda: hotel.seen() == before, 30)
     assert hotel.seen() == before
+    assert kubectl("get", "nodes", "-o", "jsonpath={.items[*].spec.unschedulable}") == ""

@@ -134,3 +134,15 @@ def test_shares_are_shares_and_every_outcome_is_counted_once(rows: list[tuple[st
             assert share is None or 0 <= share <= 1
         if row.accuracy.expected:
             assert row.accuracy.recall is not None
+
+
+def test_what_the_target_cannot_do_is_no_gap() -> None:
+    strange = ScenarioFact("drain", "full", "03-idle", possible=False)
+    found = matrix(
+        environment="here", rules_file="rules.yaml", rules=RULES, scenarios=[*SCENARIOS, strange],
+        runbooks=RUNBOOKS, alerts=(), drills=(),
+    )  # fmt: skip
+    assert rule(found, "full").standing is Standing.NO_SCENARIO, "nothing can prove it here"
+    assert found.scenarios_never_run == ("kill", "pause", "lag", "control")
+    assert found.runbooks_never_drilled == ("01-down", "02-slow")
+    assert found.runbooks_without_scenario == (), "elsewhere it is drilled"

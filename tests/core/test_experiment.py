@@ -16,12 +16,13 @@ from core.worlds import fake_scenario
 from gameday.cli import app
 from gameday.experiment import compile_experiment, render
 from gameday.plan import plan
+from gameday.project import Project
 from gameday.scenario import load_scenario
 from gameday.timeline import Phase
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
+SCENARIOS = Project(ROOT).scenario_files()
 HEAVY = {
     "alembic",
     "cronsim",
@@ -76,9 +77,9 @@ def test_activities_carry_only_what_tells_one_from_another() -> None:
 
 def test_compile_checks_and_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GAMEDAY_PROJECT", str(tmp_path))
-    (tmp_path / "scenarios").mkdir()
+    (tmp_path / "scenarios" / "kubernetes").mkdir(parents=True)
     for scenario in SCENARIOS[:1]:
-        (tmp_path / "scenarios" / scenario.name).write_text(scenario.read_text())
+        (tmp_path / "scenarios" / "kubernetes" / scenario.name).write_text(scenario.read_text())
     written = tmp_path / "experiments" / f"{SCENARIOS[0].stem}.json"
     stale = CliRunner().invoke(app, ["compile", "--check"])
     assert stale.exit_code == 1

@@ -64,6 +64,11 @@ def test_the_component_that_breaks_and_the_one_that_is_asked() -> None:
     assert concerned(DRILL.replace("[answers]", "[answers, cached]", 1)) == {"database", "cache"}
 
 
+def test_whatever_may_be_on_a_node_that_is_drained() -> None:
+    everything = set(yaml.safe_load(ENVIRONMENT)["components"])
+    assert concerned(DRILL.replace("{kill: database}", "{drain: database}")) == everything
+
+
 def test_what_is_only_scraped_concerns_no_drill() -> None:
     assert "search" not in concerned()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -10,11 +11,16 @@ from core.abilities import AbleTarget
 from core.worlds import fake_environment, fake_project, fake_scenario
 from gameday.detectors.base import RuleInfo
 from gameday.errors import ComponentNotFound, InvalidFile, Refused, UsageError
-from gameday.preflight import check_names, check_runbook, check_targets
+from gameday.fault_spec import AnyFault
+from gameday.faults import check_kind
+from gameday.preflight import check_names, check_possible, check_runbook, check_targets
 from gameday.runbook.manual import NoManual
+from gameday.targets import target_class
 from gameday.targets.base import ComponentStatus, Running
 
 RULE = RuleInfo("it_is_down", 60.0)
+SIMPLE = {"kill", "stop", "pause", "degrade", "leak", "burn", "flood"}
+"""What any target can do, or what a component does to itself."""
 
 
 def status(**targets: tuple[Running, int]) -> dict[str, ComponentStatus]:
@@ -82,6 +88,35 @@ def test_what_goes_with_a_drained_node_counts_against_the_limit(tmp_path: Path) 
     scenario = fake_scenario(("{kill: database, signal: SIGKILL}", "{drain: database}"))
     with pytest.raises(Refused, match=r"would hit 2 targets \(database, its neighbour\)"):
         check_targets(scenario, status(database=(Running.UP, 1)), target)
+
+
+def test_a_scenario_for_another_target_is_told_before_anything_is_contacted() -> None:
+    drain = fake_scenario(("{kill: database, signal: SIGKILL}", "{drain: database}"))
+    check_possible(fake_scenario(), fake_environment())
+    with pytest.raises(UsageError) as caught:
+        check_possible(drain, fake_environment())
+    assert str(caught.value) == (
+        "scenario demo is for another target than environment fake: drain database: target fake cannot do that"
+    )
+
+
+@pytest.mark.parametrize(
+    ("target", "impossible"),
+    [
+        ("process", {"remove", "disconnect", "limit", "drain"}),
+        ("docker", {"drain"}),
+        ("kubernetes", {"remove", "pause"}),
+        ("fake", {one.verb for one in get_args(AnyFault)} - SIMPLE),
+    ],
+)
+def test_what_each_target_can_do_at_all(target: str, impossible: set[str]) -> None:
+    found = set()
+    for kind in get_args(AnyFault):
+        try:
+            check_kind(kind.model_construct(**{kind.verb: "api"}), target_class(target))
+        except UsageError:
+            found.add(kind.verb)
+    assert found == impossible
 
 
 def test_a_component_that_the_target_does_not_know_is_an_error() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -65,6 +66,43 @@ def test_nodes_are_for_drills_that_drain_alone(drains: bool) -> None:
     needs = runner_needs(environment(), [fault(drain="api") if drains else fault(kill="api")], [])
     kinds = [one["kind"] for one in manifests("shop", {"gameday": needs})]
     assert ("ClusterRole" in kinds, "ClusterRoleBinding" in kinds) == (drains, drains)
+
+
+LINKED = {"links": [{"client": "api", "server": "database", "via": "network", "port": 15432}]}
+CHAOS = "networkchaos"
+
+
+def chaos(needs: Iterable[Need]) -> set[str]:
+    return {need.verb for need in needs if (need.group, need.resource) == ("chaos-mesh.org", CHAOS)}
+
+
+@pytest.mark.parametrize(
+    ("spec", "runner", "switch"),
+    [
+        ({"delay": "database", "client": "api", "by": "1s"}, {"get", "list", "create", "delete"}, {"list", "delete"}),
+        ({"lose": "cache", "client": "api", "percent": 5}, {"get", "list", "create", "delete"}, {"list", "delete"}),
+        ({"delay": "database", "by": "1s"}, set(), set()),
+        ({"throttle": "database", "client": "api", "bytes_per_s": 9}, set(), set()),
+        ({"partition": "database", "client": "api"}, set(), set()),
+    ],
+)  # fmt: skip
+def test_chaos_mesh_is_for_what_is_slow_between_two_and_has_no_fault_proxy(
+    spec: dict[str, Any], runner: set[str], switch: set[str]
+) -> None:
+    given = [fault(**spec)]
+    assert chaos(runner_needs(environment(), given, [("reconnect", "database")])) == runner
+    assert chaos(switch_needs(environment(), given)) == switch
+
+
+def test_where_a_fault_proxy_does_it_nothing_is_asked_of_chaos_mesh() -> None:
+    network = {"network": {"kubernetes": {"workload": "deployment/api", "container": "network"}}}
+    document = environment().model_dump(mode="json", exclude_unset=True)
+    document["components"] |= network
+    linked = parse(Environment, document | LINKED)
+    by_proxy, not_so = (fault(delay=server, client="api", by="1s") for server in ("database", "cache"))
+    assert chaos(runner_needs(linked, [by_proxy], [])) == set()
+    assert Need("", "pods/exec", "create") in runner_needs(linked, [by_proxy], [])
+    assert "create" in chaos(runner_needs(linked, [not_so], []))
 
 
 def test_variables_of_the_file_take_a_secret_and_the_context_does_not() -> None:

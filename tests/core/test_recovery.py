@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from core.worlds import fake_project, fake_target
-from gameday.commands.run import recover
+from gameday.commands.recover import recover
 from gameday.errors import UndoError
 from gameday.journal import Holder, Undo, UndoLog
 from gameday.project import Project

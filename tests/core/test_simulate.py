@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from gameday.cli import app
 from gameday.commands import simulate as command
 from gameday.commands.run import Options
 from gameday.errors import UsageError
@@ -67,3 +69,20 @@ def test_nothing_chosen_nobody_there_and_what_is_not_on_the_menu_touch_nothing(
     with pytest.raises(UsageError, match="nothing was touched"):
         command.simulate(None, "hotel-local", 1.0)
     assert ran == []
+
+
+@pytest.mark.parametrize("words", [("node-drain", "--dry-run"), ("database-down", "node-drain", "--yes")])
+def test_a_scenario_for_another_target_is_refused_as_a_wrong_call(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("GAMEDAY_PROJECT", str(SCENARIOS.parent))
+    monkeypatch.setenv("GAMEDAY_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("GAMEDAY_REPORTS", str(tmp_path / "reports"))
+    with pytest.raises(UsageError) as caught:
+        CliRunner().invoke(app, ["run", *words], catch_exceptions=False)
+    assert caught.value.exit_code == 2
+    assert str(caught.value).splitlines()[0] == (
+        "scenario node-drain is for another target than environment hotel-local: drain api: target process cannot do "
+        "that"
+    )
+    assert list(tmp_path.iterdir()) == []

@@ -93,7 +93,7 @@ def test_no_drill_lasts_longer_than_a_liveness_probe_waits() -> None:
     units = {"s": 1, "m": 60, "h": 3600}
     times = [
         int(found[1]) * units[found[2]]
-        for path in (ROOT / "scenarios").glob("*.yaml")
+        for path in (ROOT / "scenarios").rglob("*.yaml")
         for found in re.finditer(r"ttl: (\d+)([smh])", path.read_text())
     ]
     assert max(times) <= LONGEST_DRILL_S

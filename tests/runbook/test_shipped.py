@@ -8,6 +8,7 @@ import pytest
 
 from gameday.detectors.rules import load_rules
 from gameday.environment import load_environment
+from gameday.project import Project
 from gameday.runbook.lint import lint
 from gameday.runbook.model import Runbook, Step
 from gameday.runbook.parse import load_runbook
@@ -20,7 +21,7 @@ RUNBOOKS = sorted((ROOT / "runbooks").glob("*.md"))
 @pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.stem)
 def test_lint_has_nothing_to_say(path: Path) -> None:
     environment = load_environment(ROOT / "environments" / "hotel-local.yaml")
-    scenarios = [load_scenario(file) for file in sorted((ROOT / "scenarios").glob("*.yaml"))]
+    scenarios = [load_scenario(file) for file in Project(ROOT).scenario_files()]
     found = lint(
         [load_runbook(path)],
         environment_components=environment.components,
@@ -35,6 +36,7 @@ ALSO = {
     "08-high-error-rate": {"service_down"},
     "09-circuit-breaker-open": {"pms_circuit_breaker_open"},
     "11-full-recovery": {"service_down"},
+    "12-node-drained": {"service_down"},
 }
 """Alerts that name another runbook first, and that this one answers too."""
 ADDED = {"disk_space_critical", "log_volume_high", "whatsapp_delivery_failing"}
@@ -184,6 +186,13 @@ def test_whatever_acts_says_which_kind_of_mitigation_it_is(path: Path) -> None:
             "Go on without the cache": "See that the database can carry it alone",
             "Restart the API": "Reconnect the path to the database",
         }, id="11-full-recovery"),
+        pytest.param("12-node-drained", "CRITICAL", 900, [
+            "uncordon api",
+        ], {
+            "Let pods onto the nodes again": "Start the database",
+            "Start the database": "Start the API",
+            "Start the API": "Restart the API",
+        }, id="12-node-drained"),
     ],
 )  # fmt: skip
 def test_figures_main_path_and_fallbacks(
@@ -196,4 +205,4 @@ def test_figures_main_path_and_fallbacks(
 
 
 def test_every_runbook_has_its_figures_here() -> None:
-    assert len(RUNBOOKS) == 11
+    assert len(RUNBOOKS) == 12

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from gameday.counted import Counted
+from gameday.errors import UsageError
 from gameday.fault_spec import (
     AnyFault,
     BurnFault,
@@ -55,7 +59,7 @@ from gameday.targets.base import (
     Requestable,
 )
 
-__all__ = ["Fault", "build"]
+__all__ = ["Fault", "build", "check_kind"]
 
 SpecialFault = (
     RemoveFault
@@ -72,6 +76,36 @@ SpecialFault = (
     | DestroyFault
     | DeployFault
 )
+
+
+_NEEDED: Mapping[str, type[Any]] = {
+    "pause": Freezable,
+    "remove": Removable,
+    "disconnect": Connectable,
+    "limit": Limitable,
+    "drain": Drainable,
+    "partition": Networked,
+    "delay": Networked,
+    "throttle": Networked,
+    "lose": Networked,
+    "fill": Disks,
+    "exhaust": Clients,
+    "flush": Clients,
+    "destroy": Destroyable,
+    "deploy": Deployable,
+}
+"""By verb, what a target must be able to do at all. Every target can do the others to some component."""
+
+
+def check_kind(fault: AnyFault, kind: type[Any]) -> None:
+    """Whether targets of this class can do that to anything, which needs none of them.
+
+    Raises:
+        UsageError: they cannot; in the words of `build`.
+    """
+    ability = _NEEDED.get(fault.verb)
+    if ability is not None and not issubclass(kind, ability):
+        raise UsageError(f"{fault.verb} {fault.component}: target {kind.kind} cannot do that")
 
 
 def build(fault: AnyFault, target: OwnedTarget, ttl_s: float) -> Fault:

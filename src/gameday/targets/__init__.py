@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gameday.environment import Environment
@@ -12,18 +12,24 @@ if TYPE_CHECKING:
 
 def open_target(environment: Environment, instance: str, project: Project) -> OwnedTarget:
     """The target of one instance of an environment (`hotel-local`, `hotel-local@blue`)."""
-    if environment.target == "fake":
+    target: OwnedTarget = target_class(environment.target)(environment, instance, project)
+    return target
+
+
+def target_class(kind: str) -> type[Any]:
+    """What an environment's `target` stands for: a class that implements `OwnedTarget`, and abilities beside it."""
+    if kind == "fake":
         from gameday.targets.fake import FakeTarget
 
-        return FakeTarget(environment, instance, project)
-    if environment.target == "docker":
+        return FakeTarget
+    if kind == "docker":
         from gameday.targets.docker.target import DockerTarget
 
-        return DockerTarget(environment, instance, project)
-    if environment.target == "kubernetes":
+        return DockerTarget
+    if kind == "kubernetes":
         from gameday.targets.kubernetes.target import KubernetesTarget
 
-        return KubernetesTarget(environment, instance, project)
+        return KubernetesTarget
     from gameday.targets.process import ProcessTarget
 
-    return ProcessTarget(environment, instance, project)
+    return ProcessTarget

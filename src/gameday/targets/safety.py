@@ -117,3 +117,8 @@ class Mirroring(Protocol):
     def mirrored(self) -> Mapping[str, tuple[str, ...]]:
         """The lines of every log that is kept for this environment, by drill, the oldest first."""
         ...
+
+    def tidy(self) -> tuple[str, ...]:
+        """Remove what drills have left here that had changed nothing and whose dead-man switch is gone as well: locks
+        that nobody holds any more. In words, what it was."""
+        ...

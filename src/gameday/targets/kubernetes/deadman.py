@@ -21,7 +21,7 @@ from gameday.targets.kubernetes import deadman_job
 from gameday.targets.kubernetes.api import MERGE_PATCH
 from gameday.targets.kubernetes.cluster import Cluster, NotThere
 from gameday.targets.kubernetes.deadman_job import ACCOUNT, SWITCH_LABEL, short
-from gameday.targets.kubernetes.lease import EnvironmentLease, Holder, Keeper, State
+from gameday.targets.kubernetes.lease import EnvironmentLease, Holder, Keeper, State, leased
 from gameday.targets.kubernetes.observed import LEASE_S, SWITCH, TOLD, Renewals
 from gameday.targets.kubernetes.permissions import Permissions
 from gameday.targets.kubernetes.pods import ENVIRONMENT_LABEL, HELPER_LABEL
@@ -237,6 +237,32 @@ class SwitchInCluster(Permissions):
             found = lease.read()
             if found is not None and found.drill == drill:
                 lease.release(found.identity)
+
+    def tidy(self) -> tuple[str, ...]:
+        """Leases of this environment and its parts that nobody renews, whose drill has no records and no job. Takes as
+        long as a lease lasts where there is one. One of a running drill is left alone."""
+        return tuple(
+            f"lease {one.name}, which drill {one.drill} left and nobody renewed" for one in self._orphans()
+        )
+
+    def _orphans(self) -> list[State]:
+        removed = []
+        for environment in leased(self.cluster, self.environment.environment):
+            lease = EnvironmentLease(self.cluster, environment)
+            found = lease.read()
+            if (
+                found is None
+                or not found.identity
+                or records_of(self.cluster, found.drill) is not None
+                or _jobs(self.cluster, f"{SWITCH_LABEL}={short(found.drill)}")
+            ):
+                continue  # its switch, or whoever reverts it, removes it
+            with contextlib.suppress(LockHeld):
+                free = lease.await_free()
+                if free is not None and free.identity:
+                    lease.release(free.identity)
+                    removed.append(free)
+        return removed
 
     def _names_of_all(self) -> tuple[str, ...]:
         """What the environment is made of, and what it would be were it there."""

@@ -243,6 +243,16 @@ class EnvironmentLease:
             EnvironmentLease(self._cluster, environment).await_free()
 
 
+def leased(cluster: Cluster, environment: str) -> list[str]:
+    """An environment and its parts, as far as a lease of them is there."""
+    with cluster.translated("list leases of gameday"):
+        found = cluster.coordination.list_namespaced_lease(
+            cluster.namespace, label_selector=f"{LOCK_LABEL}=true,{ENVIRONMENT_LABEL}"
+        ).items
+    names = [str(one.metadata.labels[ENVIRONMENT_LABEL]) for one in found]
+    return [name for name in names if name.partition(".")[0] == environment]
+
+
 class Keeper:
     """Renews a lease until it is told to stop, on a thread of its own with a connection of its own."""
 

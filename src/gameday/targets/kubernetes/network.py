@@ -1,4 +1,5 @@
-"""Network faults between pods: partitions by NetworkPolicies, all else by a fault proxy beside the client."""
+"""Network faults between pods: partitions by NetworkPolicies, all else by a fault proxy beside the client, or by Chaos
+Mesh where there is none."""
 
 from __future__ import annotations
 
@@ -11,11 +12,12 @@ from gameday.environment import Link
 from gameday.errors import GamedayError, TargetError, UsageError
 from gameday.fault_spec import NetworkFault, PartitionFault
 from gameday.targets.contained_proxy import ContainedProxy, ProxyDown, proxied, wanted
+from gameday.targets.kubernetes.chaos_mesh import can_slow
+from gameday.targets.kubernetes.chaos_mesh_faults import ChaosMeshFaults
 from gameday.targets.kubernetes.connections import (
     CLIENT_LABEL,
     DISCONNECT,
     FAULT_LABEL,
-    ClusterConnections,
     View,
     check_down,
     policy_name,
@@ -32,12 +34,12 @@ _AT_ONCE = 8
 T = TypeVar("T")
 
 
-class ClusterNetworks(ClusterConnections):
+class ClusterNetworks(ChaosMeshFaults):
     """Implements `Networked`."""
 
     def paths(self, component: str, client: str | None, fault: NetworkFault | None = None) -> tuple[str, ...]:
-        """The paths to `component`. With a fault, whether policies, as those of others are now, or a fault proxy can
-        have it there."""
+        """The paths to `component`. With a fault, whether policies, as those of others are now, a fault proxy or Chaos
+        Mesh can have it there."""
         self.cluster.await_cluster(Deadline.after(_LOOK_TIMEOUT_S))
         view = self._view()
         ends = self._ends(component, client, view)
@@ -52,14 +54,18 @@ class ClusterNetworks(ClusterConnections):
                     raise
             else:
                 return (f"{client or 'everybody'} -> {component}",)
+        server, other = ends
+        if other is not None and self._is_for_chaos_mesh(fault):
+            self._check_chaos(fault, f"gameday-{fault.verb}", server, other)
+            return (f"{client} -> {component} by Chaos Mesh",)
         return tuple(f"{link.client} -> {link.server} via {link.via}" for link in self._links_for(fault))
 
     def impair(self, fault: NetworkFault, name: str, ttl_s: float, timeout_s: float) -> str:
         """Put the fault on its paths. Whether a policy cuts open connections is up to the cluster's network: many let
         those go on. Those through a fault proxy are cut by it as well.
 
-        A fault proxy ends it after `ttl_s`. A policy does not end by itself: it says in an annotation until when it
-        is wanted, and the dead-man switch, or whoever reverts, removes it."""
+        A fault proxy ends it after `ttl_s`, and so does Chaos Mesh. A policy does not end by itself: it says in an
+        annotation until when it is wanted, and the dead-man switch, or whoever reverts, removes it."""
         deadline = Deadline.after(timeout_s)
         if ttl_s <= 0:
             raise UsageError(f"network fault {name!r}: a time-to-live of {ttl_s:g} s is none")
@@ -69,7 +75,10 @@ class ClusterNetworks(ClusterConnections):
             acts = ""
             if self._by_policy(fault, view):
                 acts = self._put_policies(fault, name, ttl_s, view, ends)
-            if not acts or self._proxied(fault.component, fault.client):
+            server, client = ends
+            if client is not None and self._is_for_chaos_mesh(fault):
+                acts = self._put_chaos(fault, name, ttl_s, server, client, deadline)
+            elif not acts or self._proxied(fault.component, fault.client):
                 toxics = self._put_toxics(fault, name, ttl_s, view, deadline, also=bool(acts))
                 acts = ", ".join([*filter(None, [acts]), *toxics])
         path = f"{fault.client or 'everybody'} -> {fault.component}"
@@ -89,6 +98,8 @@ class ClusterNetworks(ClusterConnections):
                 for one in asked:
                     healed += self._unlabel_pods(one)
             healed += self._heal_toxics(component, client, name, deadline)
+            is_meant = partial(_is_meant, component=component, client=client, name=name)
+            healed += self._heal_chaos(component, client, name, is_meant, deadline)
         path = f"{client or 'everybody'} -> {component}"
         return f"healed {', '.join(dict.fromkeys(healed))}" if healed else f"nothing to heal on {path}"
 
@@ -126,9 +137,10 @@ class ClusterNetworks(ClusterConnections):
         links = self._proxied(fault.component, fault.client)
         if not links:
             how = f", how: {fault.how}" if isinstance(fault, PartitionFault) else ""
+            also = ", or a `client` of the fault and Chaos Mesh in the cluster" if can_slow(fault) else ""
             raise UsageError(
                 f"{fault.verb} {fault.component}{how}: a NetworkPolicy lets packets pass or vanish, and "
-                f"{wanted(fault.component, fault.client)}"
+                f"{wanted(fault.component, fault.client)}{also}"
             )
         return links
 
