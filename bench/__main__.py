@@ -27,6 +27,7 @@ MEASUREMENTS = {
     "cluster": "the death of a hundred pods against `kubectl delete pod -l`",
     "detection": "time to detect by Prometheus against an observer that asks its API every 10 ms",
     "proxy": "the fault proxy against a direct connection: delay and throughput",
+    "history": "the page and the list of a history of 1 k, 10 k and 100 k drills, against `gameday --help`",
 }
 
 

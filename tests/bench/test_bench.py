@@ -132,5 +132,5 @@ def test_the_bench_names_its_measurements() -> None:
     names = [line.split()[0] for line in done.stdout.splitlines()]
     assert names == [
         *("help", "engine", "validate", "drill", "accuracy", "observer_cost"),
-        *("containers", "cluster", "detection", "proxy"),
+        *("containers", "cluster", "detection", "proxy", "history"),
     ]

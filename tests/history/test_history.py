@@ -455,6 +455,22 @@ def test_an_index_from_before_migrations_is_taken_over_and_learns_the_reasons(
     assert "gameday_schema" not in tables
 
 
+def test_tables_without_results_learn_them_from_the_folders(history: History, project: Project) -> None:
+    history.add(records.failed(project.reports / "kept"))
+    gone = records.passed(project.reports / "gone", drill="gone")
+    history.add(gone)
+    shutil.rmtree(gone.folder)
+    with closing(sqlite3.connect(file_of(project))) as connection:
+        for column in ("detected_result", "recovered_result", "data_loss_result"):
+            connection.execute(f"ALTER TABLE gameday_drills DROP COLUMN {column}")
+        connection.execute("UPDATE gameday_migrations SET version_num = '0002'")
+        connection.commit()
+    rows = {row.folder: row for row in history.drills()}
+    kept = rows["kept"]
+    assert (kept.detected_result, kept.recovered_result, kept.data_loss_result) == ("missed", "met", "met")
+    assert (rows["gone"].detected_result, rows["gone"].mttd_s) == (None, pytest.approx(14.2))
+
+
 def test_a_version_from_before_migrations_that_nobody_knows_is_refused(
     history: History, project: Project
 ) -> None:
@@ -490,7 +506,8 @@ def to_version_2(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("DROP TABLE gameday_migrations")
         connection.execute("DROP TABLE gameday_evidence_files")
-        connection.execute("ALTER TABLE gameday_drills DROP COLUMN reasons")
+        for column in ("reasons", "detected_result", "recovered_result", "data_loss_result"):
+            connection.execute(f"ALTER TABLE gameday_drills DROP COLUMN {column}")
         connection.execute("CREATE TABLE gameday_schema (version INTEGER PRIMARY KEY)")
         connection.execute("INSERT INTO gameday_schema VALUES (2)")
         connection.commit()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -13,13 +15,16 @@ from alembic.migration import MigrationContext
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
-from gameday.history import History, HistoryError, connect
+from gameday.history import History, HistoryError, connect, figures
 from gameday.history.connect import open_engine
+from gameday.history.filters import Wanted
 from gameday.history.migrate import VERSION_TABLE, ensure_schema
 from gameday.history.model import Base
 from gameday.project import Project
 from gameday.targets.process import ProcessTarget
+from history.plenty import NEWEST, many, one, store
 from history.shop import digests
+from history.test_figures import check_tallies
 from history.writers import NAMES, write_at_once
 from reporting import records
 from targets.small import DATABASE, make_environment
@@ -110,9 +115,15 @@ def test_tables_of_the_first_version_are_brought_up_to_date(project: Project, da
         connection.execute("CREATE TABLE gameday_schema (version integer PRIMARY KEY)")
         connection.execute("INSERT INTO gameday_schema VALUES (1)")
         connection.execute("ALTER TABLE gameday_drill_alerts DROP COLUMN outcome")
-        connection.execute(
-            "ALTER TABLE gameday_drills DROP COLUMN rules, DROP COLUMN counted, DROP COLUMN reasons"
-        )
+        for column in (
+            "rules",
+            "counted",
+            "reasons",
+            "detected_result",
+            "recovered_result",
+            "data_loss_result",
+        ):
+            connection.execute(f"ALTER TABLE gameday_drills DROP COLUMN {column}")
         connection.execute("ALTER TABLE gameday_drills ALTER COLUMN rto_s SET NOT NULL")
 
     with History.open(project) as history:
@@ -131,3 +142,41 @@ def test_hostile_names_are_stored_and_rebuild_finds_every_folder(project: Projec
         rebuilt = history.rebuild()
         assert (rebuilt.indexed, rebuilt.skipped) == (len(drills), ())
         assert {row.drill for row in history.drills()} == {record.drill for record in drills}
+
+
+def test_figures_are_added_up_as_in_sqlite(project: Project, database: str, tmp_path: Path) -> None:
+    rows = many(400)
+    answers = []
+    for url in (database, f"sqlite:///{tmp_path / 'same.sqlite'}"):
+        with History.open(project, url) as history:
+            store(history, rows)
+            with history.reading() as session:
+                assert session is not None
+                since = Wanted(since=NEWEST - timedelta(days=300))
+                answers.append(
+                    (
+                        figures.tallies(session, since),
+                        [
+                            replace(one, gaps_s=0.0, same_gaps_s=0.0)
+                            for one in figures.failures(session, since)
+                        ],
+                        [round(one.gaps_s, 2) for one in figures.failures(session, since)],
+                        figures.alerts(session, since),
+                        figures.candidates(session, Wanted(environment="hotel-local"), 10),
+                        figures.last_passes(session, Wanted(), rehearsals=False),
+                    )
+                )
+    ours, theirs = answers
+    check_tallies(ours[0][0], [row for row, _ in rows if row["started"] >= NEWEST - timedelta(days=300)])
+    assert ours[1:] == theirs[1:]
+
+
+def test_months_are_those_of_utc_whatever_the_servers_zone(project: Project, database: str) -> None:
+    with History.open(project) as history:
+        store(history, [one("a", datetime(2026, 2, 28, 23, 59, 59, tzinfo=UTC)), one("b", NEWEST)])
+        with psycopg.connect(database, autocommit=True) as connection:
+            name = connection.info.dbname
+            connection.execute(f"ALTER DATABASE \"{name}\" SET TimeZone = 'Pacific/Auckland'")
+        with history.reading() as session:
+            assert session is not None
+            assert [tally.month for tally in figures.tallies(session, Wanted())[0]] == ["2026-03", "2026-02"]

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from gameday.coverage import Coverage, RuleFact, RunbookFact, ScenarioFact, matrix
 from gameday.detectors.rules import load_rules
 from gameday.environment import load_instance
 from gameday.errors import UsageError
 from gameday.history import History, Tallies
+from gameday.preflight import is_possible
 from gameday.project import Project
-from gameday.reporting.coverage import print_coverage, to_html, to_json, to_markdown
+from gameday.runbook.model import Runbook
 from gameday.runbook.parse import load_runbook
-from gameday.scenario import load_scenario
+from gameday.scenario import Scenario, load_scenario
 
 
 def coverage(project: Project, reference: str, form: str) -> None:
     """Print the matrix of an environment in one of `human`, `markdown`, `json`, `html`."""
+    from gameday.reporting.coverage import print_coverage, to_html, to_json, to_markdown
+
     found = measure(project, reference)
     if form == "human":
         print_coverage(found, sys.stdout)
@@ -24,8 +29,28 @@ def coverage(project: Project, reference: str, form: str) -> None:
     print({"markdown": to_markdown, "json": to_json, "html": to_html}[form](found), end="")
 
 
-def measure(project: Project, reference: str) -> Coverage:
-    """The matrix.
+class Files(NamedTuple):
+    """What people wrote, whatever the environment."""
+
+    scenarios: list[Scenario]
+    runbooks: list[Runbook]
+
+
+def load_files(project: Project) -> Files:
+    """Raises InvalidFile: a runbook or scenario with problems."""
+    return Files(
+        [load_scenario(path) for path in project.scenario_files()],
+        [load_runbook(path) for path in sorted((project.root / "runbooks").glob("*.md"))],
+    )
+
+
+def measure(
+    project: Project,
+    reference: str,
+    tallies: Mapping[str | None, Tallies] | None = None,
+    files: Files | None = None,
+) -> Coverage:
+    """The matrix: of all drills, or of those whose `tallies` are given; `files` where they were read already.
 
     Raises:
         InvalidFile: a rules file, runbook or scenario with problems.
@@ -39,16 +64,19 @@ def measure(project: Project, reference: str) -> Coverage:
             f"environment {environment.environment} has the detector {detector.kind}, which does not tell its rules"
         )
     rules = load_rules(project.root / detector.rules).rules
-    with History.open(project) as history:
-        tallies = history.tallies(environment.environment)
+    if tallies is None:
+        with History.open(project) as history:
+            tallies = history.tallies(environment.environment)
     ours = [found for path, found in tallies.items() if path is not None and _is(path, detector.rules)]
-    scenarios = [load_scenario(path) for path in sorted((project.root / "scenarios").glob("*.yaml"))]
-    runbooks = [load_runbook(path) for path in sorted((project.root / "runbooks").glob("*.md"))]
+    scenarios, runbooks = files or load_files(project)
     return matrix(
         environment=environment.environment,
         rules_file=detector.rules,
         rules=[RuleFact(rule.name, _stem(rule.info.runbook_url)) for rule in rules],
-        scenarios=[ScenarioFact(s.scenario, s.alert, s.runbook) for s in scenarios],
+        scenarios=[
+            ScenarioFact(s.scenario, s.alert, s.runbook, possible=is_possible(s, environment))
+            for s in scenarios
+        ],
         runbooks=[RunbookFact(runbook.name, tuple(runbook.alerts)) for runbook in runbooks],
         alerts=[tally for found in ours for tally in found.alerts],
         drills=[tally for found in ours for tally in found.drills],

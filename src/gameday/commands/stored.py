@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from gameday.errors import UsageError
@@ -51,15 +52,15 @@ def show(drill: str, to: Path | None, *, as_json: bool) -> None:
     """
     if to is not None and to.exists():
         raise UsageError(f"--to {to}: it is there already; name a folder that is not")
-    with _evidence(drill, to) as (folder, shown):
+    with evidence(drill, to, tell=True) as (folder, shown):
         _print(folder, shown, as_json=as_json)
     if to is not None:
         print(f"Its files: {to}", file=sys.stderr)
 
 
 @contextmanager
-def _evidence(drill: str, to: Path | None) -> Iterator[tuple[Path, Path]]:
-    """The folder to read, which may be gone afterwards, and what to call it."""
+def evidence(drill: str, to: Path | None = None, *, tell: bool = False) -> Iterator[tuple[Path, Path]]:
+    """The folder to read, which may be gone afterwards, and what to call it; `tell`: how to keep it."""
     from gameday.history import URL_VARIABLE, History
 
     if not os.environ.get(URL_VARIABLE) or (Path(drill) / "timeline.jsonl").exists():
@@ -73,7 +74,7 @@ def _evidence(drill: str, to: Path | None) -> Iterator[tuple[Path, Path]]:
         folder = to or Path(scratch) / name
         index.fetch(name, folder)
         yield folder, to or Path(name)
-        if to is None:
+        if tell and to is None:
             print(
                 f"In the history at {index.where}; `gameday show {name} --to DIR` fetches it", file=sys.stderr
             )
@@ -114,14 +115,28 @@ def add(folders: Sequence[Path], out: Callable[[str], None]) -> int:
 
 
 def history(
-    limit: int, scenario: str | None, environment: str | None, verdict: str | None, *, as_json: bool
+    limit: int,
+    scenario: str | None,
+    environment: str | None,
+    verdict: str | None,
+    since: datetime | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Print drills from the index, newest first."""
-    from gameday.history import History
+    from gameday.history.listing import listed
     from gameday.reporting.history_view import history_json, print_history
 
-    with History.open(Project.find()) as index:
-        rows = index.drills(limit=limit, scenario=scenario, environment=environment, verdict=verdict)
+    project = Project.find()
+    if not as_json and (quick := listed(project, limit, scenario, environment, verdict, since)) is not None:
+        print_history(quick)
+        return
+    from gameday.history import History
+
+    with History.open(project) as index:
+        rows = index.drills(
+            limit=limit, scenario=scenario, environment=environment, verdict=verdict, since=since
+        )
     if as_json:
         print(history_json(rows))
     else:

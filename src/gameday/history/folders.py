@@ -14,8 +14,8 @@ from gameday.history.connect import reason
 if TYPE_CHECKING:
     from gameday.record import DrillRecord
 
-_RUN = re.compile(r"[0-9]{8}T[0-9]{6}Z-run(-[0-9]+)?")
-"""Folders of `gameday run` with several scenarios; a drill's name ends with six hexadecimal digits."""
+_OTHERS = re.compile(r"[0-9]{8}T[0-9]{6}Z-run(-[0-9]+)?|incidents|gamedays")
+"""Of `gameday run` with several scenarios, of incidents, of game days; a drill's name ends with six hex digits."""
 
 
 class Skipped(NamedTuple):
@@ -37,13 +37,13 @@ class Rebuilt:
 
 
 def candidates(reports: Path) -> list[Path]:
-    """Evidence folders by name, without the summaries of runs; none where no drill ever ran."""
+    """Evidence folders by name, and no others (runs, incidents, game days); none where no drill ever ran."""
     if not reports.exists():
         return []
     return sorted(
         path
         for path in reports.iterdir()
-        if path.is_dir() and not path.name.startswith(".") and not _RUN.fullmatch(path.name)
+        if path.is_dir() and not path.name.startswith(".") and not _OTHERS.fullmatch(path.name)
     )
 
 

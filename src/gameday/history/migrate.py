@@ -13,12 +13,10 @@ from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from gameday.history.connect import HistoryError, prepare_file, reason, writing
+from gameday.history.listing import HEAD, VERSION_TABLE
 from gameday.text import one_line
 
-VERSION_TABLE = "gameday_migrations"
-HEAD = "0002"
-"""The version that `model.py` describes: the last of `migrations/versions/`."""
-KNOWN = ("0001", HEAD)
+KNOWN = ("0001", "0002", HEAD)
 _BEFORE = "gameday_schema"
 """Where versions were counted before there were migrations: 1 and 2."""
 _ADVISORY_LOCK = 0x67616D65646179  # "gameday"

@@ -111,6 +111,13 @@ class DrillRow(Base):
     """Whether it says something of alerts: its fault took effect, or it is a control, and nobody broke it off."""
     reasons: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     """Why the verdict is what it is; None of a drill that an older gameday stored."""
+    detected_result: Mapped[str | None] = mapped_column(String(16))
+    """Whether the expected alert fired in time: one of `intervals.Result`; None where that was no question, or where
+    an older gameday stored it."""
+    recovered_result: Mapped[str | None] = mapped_column(String(16))
+    """The same of the RTO."""
+    data_loss_result: Mapped[str | None] = mapped_column(String(16))
+    """The same of the RPO."""
     alerts: Mapped[list[AlertRow]] = relationship(order_by="AlertRow.alert", viewonly=True)
 
     @property
@@ -190,7 +197,13 @@ def drill_values(record: DrillRecord, folder: str) -> dict[str, Any]:
         "rules": _rules(record),
         "counted": _counted(record),
         "reasons": [one_line(reason, _REASON) for reason in verdict.reasons],
+        **_results(record),
     }
+
+
+def _results(record: DrillRecord) -> dict[str, str | None]:
+    found = {check.name: check.result.value for check in record.verdict.checks}
+    return {f"{name}_result": found.get(name) for name in ("detected", "recovered", "data_loss")}
 
 
 def _measured(name: str, value: Measured | None) -> dict[str, float | None]:

@@ -11,18 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from sqlalchemy import (
-    ColumnElement,
-    Engine,
-    Select,
-    SQLColumnExpression,
-    case,
-    delete,
-    func,
-    insert,
-    or_,
-    select,
-)
+from sqlalchemy import Engine, delete, func, insert, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
@@ -31,7 +20,9 @@ from sqlalchemy.orm import Session, selectinload
 from gameday.coverage import AlertOutcome, AlertTally, DrillTally
 from gameday.history.connect import HistoryError, open_engine, reason, shown, writing
 from gameday.history.evidence_files import EvidenceFile, StoredFile, read_folder, write_folder
+from gameday.history.filters import Wanted, how_many
 from gameday.history.folders import Rebuilt, Skipped, candidates, loaded
+from gameday.history.listing import FILE_NAME, URL_VARIABLE
 from gameday.history.migrate import ensure_schema, has_schema, is_unusable
 from gameday.history.model import AlertRow, DrillRow, FileRow, alert_values, drill_name, drill_values
 from gameday.project import Project
@@ -41,8 +32,6 @@ if TYPE_CHECKING:
 
     from gameday.record import DrillRecord
 
-URL_VARIABLE = "GAMEDAY_HISTORY_URL"
-FILE_NAME = "history.sqlite"
 BUSY_TIMEOUT_S = 10.0
 _BATCH = 100
 REBUILD = "gameday history rebuild"
@@ -129,35 +118,35 @@ class History:
         Raises:
             HistoryError: not readable.
         """
-        query = _filtered(scenario, environment, verdict, since)
+        query = select(DrillRow).where(*Wanted(scenario, environment, verdict, since).conditions())
         query = query.order_by(DrillRow.started.desc(), DrillRow.drill.desc()).limit(limit)
-        with self._reading() as session:
+        with self.reading() as session:
             return tuple(session.scalars(query.options(selectinload(DrillRow.alerts)))) if session else ()
 
-    def tallies(self, environment: str) -> dict[str | None, Tallies]:
+    def tallies(self, environment: str, since: datetime | None = None) -> dict[str | None, Tallies]:
         """For the coverage matrix: what came of alerts in drills that count, and how many drills there were, of
         an environment and its instances, by the rules file that judged.
 
         Raises:
             HistoryError: not readable.
         """
-        here = _in(environment)
+        here = Wanted(environment=environment, since=since).conditions()
         alerts = (
             select(DrillRow.rules, DrillRow.scenario, AlertRow.alert, AlertRow.outcome, func.count())
             .join(AlertRow, AlertRow.drill == DrillRow.drill)
-            .where(here, DrillRow.counted)
+            .where(*here, DrillRow.counted)
             .group_by(DrillRow.rules, DrillRow.scenario, AlertRow.alert, AlertRow.outcome)
             .order_by(DrillRow.scenario, AlertRow.alert, AlertRow.outcome)
         )
         drills = (
             select(DrillRow.rules, DrillRow.scenario, DrillRow.runbook, func.count())
-            .add_columns(*map(_how_many, (DrillRow.counted, DrillRow.verdict == "PASS", DrillRow.speed != 1)))
-            .where(here)
+            .add_columns(*map(how_many, (DrillRow.counted, DrillRow.verdict == "PASS", DrillRow.speed != 1)))
+            .where(*here)
             .group_by(DrillRow.rules, DrillRow.scenario, DrillRow.runbook)
             .order_by(DrillRow.scenario, func.max(DrillRow.started))
         )
         found: dict[str | None, Tallies] = {}
-        with self._reading() as session:
+        with self.reading() as session:
             if session is None:
                 return {}
             for rules, *values in session.execute(drills):
@@ -178,7 +167,7 @@ class History:
         if drill != "latest":
             query = query.where(DrillRow.drill.endswith(drill, autoescape=True))
         exactly = newest.where(DrillRow.drill == drill)
-        with self._reading() as session:
+        with self.reading() as session:
             found = (session and (list(session.scalars(exactly)) or list(session.scalars(query)))) or []
         if not found or (len(found) > 1 and drill != "latest"):
             raise HistoryError(
@@ -193,7 +182,7 @@ class History:
             HistoryError: not readable.
         """
         query = select(FileRow.name, FileRow.size, FileRow.sha256).where(FileRow.drill == drill)
-        with self._reading() as session:
+        with self.reading() as session:
             rows = session.execute(query.order_by(FileRow.name)) if session else ()
             return tuple(StoredFile(*row) for row in rows)
 
@@ -214,7 +203,7 @@ class History:
         """One at a time: a drill may have more than fits into memory."""
         this = (FileRow.drill == drill, FileRow.name == file.name, FileRow.sha256 == file.sha256)
         content: bytes | None = None
-        with self._reading() as session:
+        with self.reading() as session:
             if session is not None:
                 content = session.scalar(select(FileRow.content).where(*this))
         if content is None:
@@ -338,8 +327,12 @@ class History:
         return aside, why
 
     @contextmanager
-    def _reading(self) -> Iterator[Session | None]:
-        """A session whose rows stay usable afterwards; None where nothing was ever stored."""
+    def reading(self) -> Iterator[Session | None]:
+        """A session whose rows stay usable afterwards; None where nothing was ever stored.
+
+        Raises:
+            HistoryError: not readable.
+        """
         with self._translated("read", REBUILD):
             if self._absent() or not has_schema(self._engine):
                 yield None
@@ -359,28 +352,3 @@ class History:
                 f"cannot {what} the history at {self.where}: {reason(error, self._engine.url)}; the evidence folders "
                 f"are unharmed, and `{later}` {'indexes them' if later == REBUILD else 'stores this one'}"
             ) from error
-
-
-def _how_many(condition: SQLColumnExpression[bool]) -> ColumnElement[int]:
-    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
-
-
-def _in(environment: str) -> ColumnElement[bool]:
-    """In an environment, in another instance of it, or in the part of it that one drill concerned."""
-    beside = DrillRow.environment.startswith(f"{environment}@", autoescape=True)
-    return or_(DrillRow.environment == environment, beside)
-
-
-def _filtered(
-    scenario: str | None, environment: str | None, verdict: str | None, since: datetime | None
-) -> Select[DrillRow]:
-    query = select(DrillRow)
-    if scenario is not None:
-        query = query.where(DrillRow.scenario == scenario)
-    if environment is not None:
-        query = query.where(_in(environment))
-    if verdict is not None:
-        query = query.where(DrillRow.verdict == verdict.upper())
-    if since is not None:
-        query = query.where(DrillRow.started >= since)
-    return query

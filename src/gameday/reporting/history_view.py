@@ -5,26 +5,31 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from rich import box
-from rich.table import Table
-from rich.text import Text
-
-from gameday.history.model import DrillRow
 from gameday.reporting.terminal import SIGNS, console_for
 from gameday.text import one_line
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from gameday.history.listing import Listed
+    from gameday.history.model import DrillRow
 
 _COLOURS = {"PASS": "green", "FAIL": "bold red", "INCONCLUSIVE": "yellow"}
 NOT_MEASURED = "-"
 _WIDE = 112
 
 
-def history_table(rows: Sequence[DrillRow], width: int = 120) -> Table:
+def history_table(rows: Sequence[DrillRow | Listed], width: int = 120) -> Table:
     """Drills in the order given; below 112 columns when, scenario and environment share one.
 
     What was not measured is `-`, never 0.
     """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
     wide = width >= _WIDE
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1 if wide else 0, 0, 0))
     for name in ("When (UTC)", "Scenario", "Environment") if wide else ("Drill",):
@@ -47,13 +52,13 @@ def history_table(rows: Sequence[DrillRow], width: int = 120) -> Table:
     return table
 
 
-def history_lines(rows: Sequence[DrillRow]) -> str:
+def history_lines(rows: Sequence[DrillRow | Listed]) -> str:
     """The same for a pipe: tab-separated, one line a drill, so that `cut` and `sort` work."""
     head = "started\tscenario\tenvironment\tverdict\tspeed\tmttd_s\ttime_to_recover_s\tdata_loss_s\trestored_by\tfolder"
     return "\n".join([head, *("\t".join(_cells(row)) for row in rows)])
 
 
-def print_history(rows: Sequence[DrillRow], stream: IO[str] | None = None) -> None:
+def print_history(rows: Sequence[DrillRow | Listed], stream: IO[str] | None = None) -> None:
     """A table on a terminal, tab-separated lines elsewhere; to stdout where no stream is given."""
     stream = stream or sys.stdout
     console = console_for(stream, live=stream.isatty())
@@ -73,6 +78,8 @@ def history_json(rows: Sequence[DrillRow]) -> str:
 
 def history_values(rows: Sequence[DrillRow]) -> list[dict[str, Any]]:
     """Every column, instants as ISO 8601 in UTC, with the alerts of each drill."""
+    from gameday.history.model import DrillRow  # with SQLAlchemy, which the list does without
+
     return [
         {
             **{column.key: _plain(getattr(row, column.key)) for column in DrillRow.__table__.columns},
@@ -96,7 +103,7 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else value
 
 
-def _mark(row: DrillRow) -> str:
+def _mark(row: DrillRow | Listed) -> str:
     """The short form of "rehearsal at N times speed", beside the verdict, where nobody can miss it."""
     return f"\nrehearsal x{row.speed:g}" if row.rehearsal else ""
 
@@ -110,7 +117,7 @@ def _measured(value_s: float | None, resolution_s: float | None) -> str:
     return f"{value_s:.2f} ±{resolution_s or 0.0:.2f} s"
 
 
-def _cells(row: DrillRow) -> list[str]:
+def _cells(row: DrillRow | Listed) -> list[str]:
     figures = (row.mttd_s, row.time_to_recover_s, row.data_loss_s)
     return [
         row.started.isoformat(timespec="seconds"),

@@ -6,7 +6,6 @@ changes nothing where nothing changed.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from gameday.record import DrillRecord
@@ -14,6 +13,9 @@ from gameday.reporting.document import json_text, verdict_document
 from gameday.reporting.html import to_html
 from gameday.reporting.junit import to_junit
 from gameday.reporting.markdown import to_markdown
+from gameday.reporting.whole_file import write_text
+
+__all__ = ["write_reports", "write_text"]
 
 
 def write_reports(record: DrillRecord) -> tuple[Path, ...]:
@@ -29,17 +31,3 @@ def write_reports(record: DrillRecord) -> tuple[Path, ...]:
         "junit.xml": to_junit(record),
     }
     return tuple(write_text(record.folder / name, text) for name, text in documents.items())
-
-
-def write_text(path: Path, text: str) -> Path:
-    """Atomic and durable: beside the target, fsynced, renamed over it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path

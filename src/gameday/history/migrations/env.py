@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from gameday.history.migrate import VERSION_TABLE
+from gameday.history.listing import VERSION_TABLE
 
 context.configure(
     connection=context.config.attributes["connection"], version_table=VERSION_TABLE, target_metadata=None
