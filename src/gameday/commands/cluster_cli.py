@@ -1,16 +1,13 @@
-"""`gameday submit`, `follow`, `schedule` and `inside` on the command line."""
+"""`gameday submit`, `follow` and `inside` on the command line."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gameday.commands.forms import Output, OutputOption
-
-schedule_app = typer.Typer(no_args_is_help=True, help="Drills at set times.")
 
 _Environment = Annotated[
     str,
@@ -21,14 +18,14 @@ _Environment = Annotated[
 _Scenarios = Annotated[
     list[str], typer.Argument(metavar="SCENARIO...", help="Names in scenarios/, or paths.")
 ]
-_Parallel = Annotated[
+ParallelOption = Annotated[
     int, typer.Option("--parallel", "-p", min=1, max=1000, help="So many drills at most at once.")
 ]
-_HistorySecret = Annotated[
+HistorySecretOption = Annotated[
     str | None,
     typer.Option("--history-secret", metavar="NAME", help="Secret whose key `url` is the history's URL."),
 ]
-_EnvSecret = Annotated[
+EnvSecretOption = Annotated[
     str | None,
     typer.Option(
         "--env-secret",
@@ -36,7 +33,7 @@ _EnvSecret = Annotated[
         help="Secret whose keys become variables, for ${env:NAME} of the files.",
     ),
 ]
-_Image = Annotated[
+ImageOption = Annotated[
     str | None, typer.Option(help="Image of the runner, in place of the environment's `runner_image`.")
 ]
 _Answers = Annotated[
@@ -49,17 +46,13 @@ _Deadline = Annotated[
 ]
 
 
-class Form(StrEnum):
-    CRONJOB = "cronjob"
-
-
 def submit(
     scenarios: _Scenarios,
     environment: _Environment,
-    parallel: _Parallel = 1,
-    history_secret: _HistorySecret = None,
-    env_secret: _EnvSecret = None,
-    image: _Image = None,
+    parallel: ParallelOption = 1,
+    history_secret: HistorySecretOption = None,
+    env_secret: EnvSecretOption = None,
+    image: ImageOption = None,
     answers: _Answers = None,
     deadline: _Deadline = None,
     speed: _Speed = 1.0,
@@ -97,33 +90,3 @@ def inside() -> None:
     from gameday.commands import inside as command
 
     raise typer.Exit(command.carry_out())
-
-
-@schedule_app.command("export")
-def schedule_export(
-    what: Annotated[
-        list[str],
-        typer.Argument(metavar="FILE | SCENARIO...", help="A file in schedules/; or scenarios, with --cron."),
-    ],
-    form: Annotated[Form, typer.Option("--as", help="What to make of it.")] = Form.CRONJOB,
-    environment: Annotated[
-        str | None,
-        typer.Option("--environment", "-e", envvar="GAMEDAY_ENVIRONMENT", help="In place of the file's."),
-    ] = None,
-    cron: Annotated[str | None, typer.Option(help="When, as cron says it: `30 9 * * mon`.")] = None,
-    time_zone: Annotated[
-        str, typer.Option("--time-zone", help="Of --cron, such as Europe/Berlin.")
-    ] = "Etc/UTC",
-    name: Annotated[str, typer.Option(help="Of the drills of --cron.")] = "drills",
-    parallel: _Parallel = 1,
-    history_secret: _HistorySecret = None,
-    env_secret: _EnvSecret = None,
-    image: _Image = None,
-) -> None:
-    """Print a schedule as CronJobs, for `kubectl apply -f -`: none beside itself, each with a deadline."""
-    from gameday.commands import schedule as command
-    from gameday.commands.submission import Wish
-
-    del form  # there is one so far
-    common = Wish((), environment or "", parallel, history_secret, env_secret, image)
-    command.export(what, cron, time_zone, name, common, typer.echo)

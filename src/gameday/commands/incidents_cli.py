@@ -1,0 +1,112 @@
+"""`gameday incident` on the command line."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gameday.commands.forms import HistoryOption, Output, OutputOption
+
+app = typer.Typer(no_args_is_help=True, help="Records of drills that failed, and their post-mortems.")
+
+_Incident = Annotated[
+    str, typer.Argument(metavar="INCIDENT", help="INC-YYYYMMDD-XXX, its drill, or `latest`.")
+]
+_Drill = Annotated[str, typer.Argument(metavar="DRILL", help="A drill's name, its folder, or `latest`.")]
+
+
+class SeverityName(StrEnum):
+    SEV_1 = "SEV-1"
+    SEV_2 = "SEV-2"
+    SEV_3 = "SEV-3"
+    SEV_4 = "SEV-4"
+
+
+@app.command()
+def create(
+    drill: _Drill,
+    affected_tenants: Annotated[
+        int | None, typer.Option("--affected-tenants", min=0, help="How many, where somebody counted them.")
+    ] = None,
+    history: HistoryOption = None,
+    output: OutputOption = Output.HUMAN,
+) -> None:
+    """Make any drill an incident. A drill that failed is one already."""
+    from gameday.commands import incidents as command
+    from gameday.commands.history_cli import choose
+
+    choose(history)
+    command.create(drill, affected_tenants, as_json=output is Output.JSON)
+
+
+@app.command("list")
+def list_(
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="So many at most.")] = 20,
+    severity: Annotated[SeverityName | None, typer.Option(help="Only of this one.")] = None,
+    output: OutputOption = Output.HUMAN,
+) -> None:
+    """Incidents so far, newest first."""
+    from gameday.commands import incidents as command
+
+    command.list_all(limit, severity.value if severity else None, as_json=output is Output.JSON)
+
+
+@app.command()
+def show(
+    incident: _Incident = "latest",
+    record: Annotated[
+        bool, typer.Option("--record", help="Print the record alone, as other tools read it: JSON.")
+    ] = False,
+    output: OutputOption = Output.HUMAN,
+) -> None:
+    """Show an incident: severity, lifecycle, what was owed by when, what is to be done."""
+    from gameday.commands import incidents as command
+
+    command.show(incident, as_json=output is Output.JSON, record_only=record)
+
+
+@app.command()
+def report(
+    drill: _Drill = "latest", history: HistoryOption = None, output: OutputOption = Output.HUMAN
+) -> None:
+    """Show a drill, and the incident that it is."""
+    from gameday.commands import incidents as command
+    from gameday.commands.history_cli import choose
+
+    choose(history)
+    command.report(drill, as_json=output is Output.JSON)
+
+
+@app.command("post-mortem")
+def post_mortem(
+    incident: Annotated[
+        str | None,
+        typer.Argument(metavar="INCIDENT", envvar="GAMEDAY_INCIDENT", help="As `show`; asked on a terminal."),
+    ] = None,
+    title: Annotated[
+        str | None,
+        typer.Option(envvar="GAMEDAY_TITLE", help="In place of the incident's; asked on a terminal."),
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="DIR", help="In place of docs/post-mortems.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Over a draft that is there already.")] = False,
+    history: HistoryOption = None,
+) -> None:
+    """Draft a blameless post-mortem from the evidence: docs/post-mortems/INC-YYYYMMDD-XXX-title.md."""
+    from gameday.commands import incidents as command
+    from gameday.commands.history_cli import choose
+
+    choose(history)
+    command.post_mortem(command.Draft(incident or None, title or None, to, again))
+
+
+@app.command()
+def severities(output: OutputOption = Output.HUMAN) -> None:
+    """The severities of five teams in one table, and what each asks of a team, with its source."""
+    from gameday.commands import incidents as command
+
+    command.severities(as_json=output is Output.JSON)
