@@ -19,16 +19,28 @@ class Interrupts:
     def __init__(self) -> None:
         self._before: dict[signal.Signals, Any] = {}
         self._held = False
+        self._received: str | None = None
+        self.raised: str | None = None
+        """The signal that was raised: for callers through whose libraries it may come as another exception."""
 
     def hold(self) -> None:
         """From now on what is being done is finished whatever comes."""
         self._held = True
 
+    def release(self) -> None:
+        """End a `hold`: what came meanwhile is raised now."""
+        self._held = False
+        if self._received is not None:
+            self.raised, self._received = self._received, None
+            raise KeyboardInterrupt(self.raised)
+
     def _receive(self, number: int, _frame: FrameType | None) -> None:
         name = signal.Signals(number).name
         if self._held:
+            self._received = name
             print(f"{name} received: putting everything back, please wait", file=sys.stderr, flush=True)
             return
+        self.raised = name
         raise KeyboardInterrupt(name)
 
     def __enter__(self) -> Self:
