@@ -1,9 +1,10 @@
 # gameday: `make help` lists everything.
 .DEFAULT_GOAL := help
-.PHONY: help setup chaos-database chaos-service chaos-network chaos-pms chaos-logs drills \
-	incident-detect incident-report incident-test incident-simulate test test-docker test-docker-drills \
+.PHONY: help setup chaos-database chaos-service chaos-network chaos-pms chaos-logs chaos-node drills \
+	drill-history game-day incident-detect incident-report incident-test incident-simulate \
+	post-mortem on-call-schedule test test-docker test-docker-drills \
 	test-docker-restart test-kubernetes test-kubernetes-drills test-drills test-all check bench \
-	format image lock clean
+	format image dist lock clean
 
 TARGET ?= process
 PARALLEL ?= 2
@@ -11,6 +12,7 @@ PARALLEL ?= 2
 SPEED ?= $(if $(filter process,$(TARGET)),10,1)
 ENVIRONMENT ?= $(if $(filter process,$(TARGET)),hotel-local,hotel-$(TARGET))
 REPORTS ?= reports
+GAMEDAY ?= hotel-quarterly
 IMAGE ?= gameday/runner:latest
 # which cluster: found once, and never followed when it changes
 ifeq ($(TARGET),kubernetes)
@@ -38,6 +40,7 @@ help: ## Show this list
 	@echo '                 objectives as they are written'
 	@echo '  PARALLEL=N     run N of several drills at once (now $(PARALLEL))'
 	@echo '  SCENARIO=S     incident-simulate: this incident, without asking'
+	@echo '  GAMEDAY=G      game-day: this one of gamedays/ (now $(GAMEDAY))'
 	@echo '  ENVIRONMENT=E  drill another environment, or another instance: hotel-local@second'
 
 setup: $(DEV_STAMP) ## Make .venv with everything that tests and drills need
@@ -57,24 +60,40 @@ chaos-pms: $(RUN_STAMP) ## Drills: the PMS fails, hangs, refuses, limits or answ
 chaos-logs: $(RUN_STAMP) ## Drills: a flood of log lines, alone and while the database is down; with one summary
 	@$(BATCH) $(LOGS)
 
+chaos-node: $(RUN_STAMP) ## Drill: the node below the API is drained; with TARGET=kubernetes, on a cluster of one node
+	@$(DRILL) --speed $(SPEED) node-drain
+
 drills: $(RUN_STAMP) ## All drills, PARALLEL at once, with one summary
 	@$(BATCH) scenarios/*.yaml
+
+drill-history: $(RUN_STAMP) ## One page of all drills: trends, goals, heat map, coverage; FORM=markdown, csv or json
+	@$(BIN)/gameday history page --form $(or $(FORM),html)
 
 incident-detect: $(RUN_STAMP) ## Evaluate the alert rules once; exit code 1 when an alert fires
 	@$(BIN)/gameday detect --once --up --environment $(ENVIRONMENT) --report $(REPORTS)/detect.json
 
-incident-report: $(RUN_STAMP) ## Show the latest drill: verdict, checks, where its report is
-	@$(BIN)/gameday show latest
+incident-report: $(RUN_STAMP) ## Show the latest drill, and the incident that it is where it failed
+	@$(BIN)/gameday incident report latest
+
+post-mortem: $(RUN_STAMP) ## Draft the post-mortem of an incident: INCIDENT=, TITLE=, or what it asks for
+	@GAMEDAY_INCIDENT="$$INCIDENT" GAMEDAY_TITLE="$$TITLE" $(BIN)/gameday incident post-mortem
+
+on-call-schedule: $(RUN_STAMP) ## Who is on call now and in the next weeks, and whom the escalation reaches when
+	@$(BIN)/gameday on-call
 
 incident-test: $(DEV_STAMP) ## Test detection: scenarios compile and are valid, runbooks lint, tests of the rules
 	$(BIN)/gameday compile --check
-	$(BIN)/gameday validate scenarios environments runbooks
+	$(BIN)/gameday validate scenarios environments runbooks schedules on-call gamedays
 	$(BIN)/gameday runbook lint --environment $(ENVIRONMENT)
 	$(BIN)/pytest -n 2 --dist loadgroup --junit-xml $(REPORTS)/incident-test.xml tests/detectors tests/hotel/test_rules.py; \
 		code=$$?; echo 'Report: $(REPORTS)/incident-test.xml'; exit $$code
 
 incident-simulate: $(RUN_STAMP) ## Choose an incident from a menu (or SCENARIO=) and watch it, with verdict and report
 	@$(BIN)/gameday simulate --environment $(ENVIRONMENT) --speed $(SPEED) $(SCENARIO)
+
+game-day: $(RUN_STAMP) ## Game day GAMEDAY: go or no-go, drill after drill, one report; without a terminal its file answers
+	@$(BIN)/gameday gameday run $(GAMEDAY) --up --environment $(ENVIRONMENT) --speed $(SPEED) \
+		$$(test -t 0 || echo --yes)
 
 test: $(DEV_STAMP) ## Run the tests (all but those marked docker, kubernetes, long or catalogue)
 	$(BIN)/pytest -m 'not long and not catalogue and not docker and not kubernetes' -n 2 --dist loadgroup
@@ -95,7 +114,7 @@ test-kubernetes: $(DEV_STAMP) ## Run the tests that need a Kubernetes cluster: K
 test-kubernetes-drills: $(DEV_STAMP) ## Run shipped drills in Kubernetes, one of each kind; 5 minutes, nothing beside it
 	$(BIN)/pytest -m 'kubernetes and catalogue and not long' --timeout 1200
 
-test-drills: $(DEV_STAMP) ## Run shipped drills of each kind: as they are, with an idle runbook, disarmed; 12 minutes
+test-drills: $(DEV_STAMP) ## Run shipped drills of each kind: as they are, with an idle runbook, disarmed; 9 minutes
 	$(BIN)/pytest -m 'catalogue and not long and not docker and not kubernetes' -n 2 --dist loadgroup
 
 test-all: $(DEV_STAMP) ## Run the tests, the long ones too: 50 kills, drills at the seeds' real figures
@@ -107,7 +126,7 @@ check: $(DEV_STAMP) ## What a contributor runs: format, lint, types, imports, ex
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/gameday compile --check
-	$(BIN)/gameday validate scenarios environments runbooks
+	$(BIN)/gameday validate scenarios environments runbooks schedules on-call gamedays
 	$(MAKE) test
 
 bench: $(DEV_STAMP) ## Measure, as ratios against a yardstick in the same run; writes reports/bench.json
@@ -120,6 +139,11 @@ format: $(DEV_STAMP) ## Format the code and mend what the linter can
 image: ## Build the image of the runner, IMAGE, for drills inside a cluster
 	docker build --target runner --file src/gameday/targets/docker/image/Dockerfile \
 		--build-arg REQUIREMENTS=requirements/image.lock --tag $(IMAGE) .
+
+dist: $(DEV_STAMP) ## Build the wheel and the sdist into dist/, and the image IMAGE where a Docker engine answers
+	rm -rf dist
+	$(BIN)/python -m hatchling build
+	@if docker info >/dev/null 2>&1; then $(MAKE) image; else echo 'no Docker engine answers: no image was built'; fi
 
 lock: $(DEV_STAMP) ## Resolve the dependencies anew into requirements/
 	tools/lock.sh

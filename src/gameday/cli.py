@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gameday.commands import cluster_cli, history_cli
+from gameday.commands import (
+    cluster_cli,
+    gameday_cli,
+    history_cli,
+    incidents_cli,
+    init_cli,
+    oncall_cli,
+    schedule_cli,
+)
 from gameday.commands.forms import (
     DEFAULT_ENVIRONMENT,
     EnvironmentOption,
@@ -31,13 +39,18 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 env_app = typer.Typer(no_args_is_help=True, help="Bring an environment up or down, or look at it.")
+app.command()(init_cli.init)
 app.add_typer(env_app, name="env")
+app.add_typer(gameday_cli.app, name="gameday")
 app.add_typer(history_cli.app, name="history")
 app.command()(history_cli.show)
+app.command()(history_cli.gate)
 app.command()(cluster_cli.submit)
 app.command()(cluster_cli.follow)
 app.command(hidden=True)(cluster_cli.inside)
-app.add_typer(cluster_cli.schedule_app, name="schedule")
+app.add_typer(schedule_cli.app, name="schedule")
+app.add_typer(incidents_cli.app, name="incident")
+app.command("on-call")(oncall_cli.on_call)
 runbook_app = typer.Typer(no_args_is_help=True, help="Look after runbooks.")
 app.add_typer(runbook_app, name="runbook")
 rules_app = typer.Typer(no_args_is_help=True, help="Look after alert rules.")
@@ -54,6 +67,10 @@ class CoverageOutput(StrEnum):
 class SchemaKind(StrEnum):
     SCENARIO = "scenario"
     ENVIRONMENT = "environment"
+    GAMEDAY = "gameday"
+    SCHEDULE = "schedule"
+    ROSTER = "roster"
+    INCIDENT = "incident"
 
 
 SpeedOption = Annotated[
@@ -114,6 +131,12 @@ def run(
             "--up", help="Bring the environment up first, and down again after; several drills always do."
         ),
     ] = False,
+    junit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write JUnit XML of all drills to this file, too.")
+    ] = None,
+    summary: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a summary in Markdown to this file, too.")
+    ] = None,
     history: HistoryOption = None,
     output: OutputOption = Output.HUMAN,
     parent: Annotated[int | None, typer.Option(hidden=True)] = None,
@@ -124,6 +147,7 @@ def run(
     the worst, in the order 5, 4, 2, 1, 3, 0.
     """
     from gameday.commands import run as command
+    from gameday.commands.ci_files import CiFiles
 
     if parent is not None:
         command.end_with(parent)
@@ -142,6 +166,7 @@ def run(
         disarmed=disarmed,
         answers=answers,
         interactive=interactive,
+        files=CiFiles(junit, summary),
     )
     if dry_run:
         raise typer.Exit(command.dry_run(scenarios, options))
@@ -196,7 +221,7 @@ def recover(
     reason: Annotated[str, typer.Option(hidden=True)] = "the runner died; put back by `gameday recover`",
 ) -> None:
     """Put back what drills without a runner have left, in all environments or in one."""
-    from gameday.commands import run as command
+    from gameday.commands import recover as command
 
     raise typer.Exit(command.recover(environment, log, by, reason, typer.echo))
 
@@ -292,7 +317,9 @@ def _project() -> Project:
 
 @app.command()
 def validate(
-    paths: Annotated[list[Path], typer.Argument(help="Scenario, environment or runbook files; folders.")],
+    paths: Annotated[
+        list[Path], typer.Argument(help="Scenario, environment, game day or runbook files; folders.")
+    ],
 ) -> None:
     """Check files. Every problem is printed with file, line, field and what would be right; exit code 2."""
     from gameday.commands import files

@@ -1,21 +1,23 @@
 """`gameday run` with several scenarios: each drill in an environment of its own, some at once.
 
 A drill is a child process, an ordinary `gameday run --up` of one scenario, so that nothing can go wrong in one
-drill that another would notice. The parent validates everything first, starts, waits, and looks after what a
-child may leave: it recovers what a killed runner has not put back and takes its environment down. Children have
-sessions of their own; Ctrl-C reaches the parent alone, which tells them once and waits for all of them. A parent
-that is killed takes nobody along by surprise: the kernel sends its children SIGTERM, and they put everything back.
+drill that another would notice. Where there is only one environment (a namespace), they take turns in it. The parent
+validates everything first, starts, waits, and looks after what a child may leave: it recovers what a killed runner has
+not put back and takes its environment down. Children have sessions of their own; Ctrl-C reaches the parent alone, which
+tells them once and waits for all of them. A parent that is killed takes nobody along by surprise: the kernel sends its
+children SIGTERM, and they put everything back.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +34,7 @@ from gameday.reporting.document import json_text
 from gameday.text import one_line
 
 if TYPE_CHECKING:
+    from gameday.drill import Request
     from gameday.runbook.manual import Prepared
     from gameday.runbook.model import Runbook
 
@@ -46,6 +49,7 @@ def run_several(scenarios: Sequence[str], options: Options, *, parallel: int, fa
     Raises:
         UsageError: with every problem of every file; nothing was touched.
     """
+    options.files.clear()
     jobs = read_jobs(scenarios, options)
     answers = read_answers(jobs, options)
     if not options.yes:
@@ -53,12 +57,15 @@ def run_several(scenarios: Sequence[str], options: Options, *, parallel: int, fa
     project = jobs[0].request.project
     folder = _new_folder(project.reports)
     stream = sys.stderr if options.as_json else sys.stdout
+    if jobs[0].request.environment.single:
+        parallel = 1
     batch = Batch(jobs, options, folder, parallel, fail_fast=fail_fast, answers=answers, stream=stream)
     run = asyncio.run(batch.run())
     try:
         write_summary(run)
     except OSError as error:
         print(f"warning: the summary is not complete: {error}", file=sys.stderr)
+    options.files.write(run)
     batch.console.finish(run)
     if options.as_json:
         print(json_text(summary_document(run)), end="")
@@ -99,6 +106,8 @@ class Batch:
     _interrupted: str | None = None
     _no_more: str | None = None
     _running: int = 0
+    _up: bool = True
+    """Whether each drill brings its environment up, and down again."""
 
     def __post_init__(self) -> None:
         self.console = BatchConsole(self.stream, [job.scenario for job in self.jobs])
@@ -113,8 +122,9 @@ class Batch:
         ticking = asyncio.create_task(self._tick())
         try:
             # none may end the waiting for the others, not even by a defect
-            done = await self._take_all(alone=False, slots=self.parallel)
-            done += await self._take_all(alone=True, slots=1)
+            async with _the_only_one(self.jobs[0].request, self.console.say) as self._up:
+                done = await self._take_all(alone=False, slots=self.parallel)
+                done += await self._take_all(alone=True, slots=1)
         finally:
             ticking.cancel()
             self.console.close()
@@ -200,7 +210,8 @@ class Batch:
 
     def _command(self, job: Job) -> list[str]:
         options = self.options
-        command = [sys.executable, "-m", "gameday", "run", "--yes", "--up", "--parent", str(os.getpid())]
+        command = [sys.executable, "-m", "gameday", "run", "--yes", "--parent", str(os.getpid())]
+        command += ["--up"] if self._up else []
         command += ["--environment", job.instance, "--speed", repr(options.speed)]
         if options.rules is not None:
             command += ["--rules", str(options.rules)]
@@ -239,6 +250,30 @@ class Batch:
         return await ending
 
 
+@contextlib.asynccontextmanager
+async def _the_only_one(request: Request, say: Callable[[str], None]) -> AsyncIterator[bool]:
+    """Whether drills bring their environment up. One of which there is only one stays up if it is, and is down
+    afterwards if it was: a runner that was killed has not done it."""
+    from gameday.targets import open_target
+    from gameday.targets.base import Running
+
+    if not request.environment.single:
+        yield True
+        return
+    target = open_target(request.environment, request.instance, request.project)
+    up = [found.running is Running.UP for found in (await asyncio.to_thread(target.status)).values()]
+    try:
+        yield not all(up)
+    finally:
+        try:
+            stopped = () if any(up) else await asyncio.to_thread(target.down)
+        except GamedayError as error:
+            say(f"{request.instance} may still be up: {error}")
+        else:
+            if stopped:
+                say(f"{request.instance} was still up and was taken down: {', '.join(stopped)}")
+
+
 # --- after a drill ------------------------------------------------------------------------------------------
 
 
@@ -246,7 +281,7 @@ def _put_back(job: Job, trouble: list[str]) -> bool:
     """Finish what the drill's own process has left. True when something is left even so."""
     import shutil
 
-    from gameday.commands.run import recover
+    from gameday.commands.recover import recover
     from gameday.journal import UndoLog
     from gameday.targets import open_target
 
@@ -260,13 +295,14 @@ def _put_back(job: Job, trouble: list[str]) -> bool:
         ):
             reason = "the drill's runner died; put back by the run that had started it"
             left = recover(job.instance, None, "gameday recover", reason, trouble.append) != 0
-        stopped = open_target(request.environment, job.instance, request.project).down()
+        own = not request.environment.single
+        stopped = own and open_target(request.environment, job.instance, request.project).down()
         if stopped:
             trouble.append(f"its environment was still up and was taken down: {', '.join(stopped)}")
     except GamedayError as error:
         trouble.append(f"left behind in {job.instance}: {error}")
         return True
-    if not left:  # nobody will use this instance again
+    if own and not left:  # nobody will use this instance again
         shutil.rmtree(state / "locks" / job.instance, ignore_errors=True)
         for suffix in ("lock", "json"):
             (state / "locks" / f"{job.instance}.{suffix}").unlink(missing_ok=True)

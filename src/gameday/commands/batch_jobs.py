@@ -83,6 +83,8 @@ def _read(scenario: str, options: Options, token: str) -> Job:
     outer = request.instance.partition("@")[2][:12]
     suffix = "-".join(part for part in (outer, request.scenario.scenario[:44].rstrip("-"), token) if part)
     file = request.project.scenario_file(scenario).resolve()
+    if environment.single:
+        return Job(request, file, request.instance, runbook)
     return Job(request, file, f"{environment.environment}@{suffix}", runbook)
 
 
@@ -94,8 +96,15 @@ def read_answers(jobs: Sequence[Job], options: Options) -> dict[str, Prepared]:
     return load_answers(options.answers, [job.runbook for job in jobs if job.runbook])
 
 
+def _where(jobs: Sequence[Job]) -> str:
+    environment = jobs[0].request.environment
+    if environment.single:
+        return f"one after another in {environment.environment}"
+    return "each in an environment of its own"
+
+
 def confirm(jobs: Sequence[Job]) -> None:
-    what = f"run {len(jobs)} drills ({', '.join(job.scenario for job in jobs)}), each in an environment of its own"
+    what = f"run {len(jobs)} drills ({', '.join(job.scenario for job in jobs)}), {_where(jobs)}"
     if not sys.stdin.isatty():
         raise UsageError(f"this will {what}; say --yes where nobody can be asked")
     if input(f"This will {what}. Go on? [y/N] ").strip().lower() not in ("y", "yes"):

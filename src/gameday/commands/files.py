@@ -19,6 +19,7 @@ def validate(paths: Sequence[Path], out: Out, complain: Out) -> int:
     for file in files:
         try:
             _validate_one(file)
+            _refuse_undecided(file)
         except InvalidFile as error:
             bad += 1
             for problem in error.problems:
@@ -34,20 +35,39 @@ def _files(path: Path) -> list[Path]:
     return sorted(file for file in found if file.name != "README.md")
 
 
+def _refuse_undecided(file: Path) -> None:
+    """A file of `gameday init` is not done while it leaves something to people."""
+    from gameday.files import read_text
+    from gameday.todo import todos
+
+    left = list(todos(read_text(file), file))
+    if left:
+        raise InvalidFile(left)
+
+
 def _validate_one(file: Path) -> None:
     from gameday.environment import load_environment
     from gameday.files import load_yaml
+    from gameday.gamedays.model import load_game_day
+    from gameday.oncall import load_roster
     from gameday.runbook.parse import load_runbook
     from gameday.scenario import load_scenario
+    from gameday.schedule import load_schedule
 
     if file.suffix == ".md":
         load_runbook(file)
         return
     value = load_yaml(file).value
     keys = set(value) if isinstance(value, dict) else set()
-    if "environment" in keys or file.parent.name == "environments":
+    if "game_day" in keys or file.parent.name == "gamedays":
+        load_game_day(file)
+    elif "schedule" in keys or file.parent.name == "schedules":
+        load_schedule(file)
+    elif "on_call" in keys or file.parent.name == "on-call":
+        load_roster(file)
+    elif "environment" in keys or file.parent.name == "environments":
         load_environment(file)
-    elif "scenario" in keys or file.parent.name == "scenarios":
+    elif "scenario" in keys or "scenarios" in (file.parent.name, file.parent.parent.name):
         load_scenario(file)
     else:
         raise InvalidFile(
@@ -65,9 +85,15 @@ def _validate_one(file: Path) -> None:
 def schema(kind: str) -> dict[str, Any]:
     """JSON Schema of a kind of file."""
     from gameday.environment import Environment
+    from gameday.gamedays.model import GameDay
+    from gameday.incidents.model import Incident
+    from gameday.oncall import Roster
     from gameday.scenario import Scenario
+    from gameday.schedule import Schedule
 
-    model: Any = {"scenario": Scenario, "environment": Environment}[kind]
+    models = {"scenario": Scenario, "environment": Environment, "gameday": GameDay}
+    models |= {"schedule": Schedule, "roster": Roster, "incident": Incident}
+    model: Any = models[kind]
     document: dict[str, Any] = _closed(model.model_json_schema())
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **document}
 
@@ -87,10 +113,9 @@ def compile_all(project: Project, scenarios: Sequence[str], *, check: bool, out:
     from gameday.experiment import compile_experiment, render
     from gameday.scenario import load_scenario
 
-    names = list(scenarios) or sorted(str(path) for path in (project.root / "scenarios").glob("*.yaml"))
+    paths = [project.scenario_file(name) for name in scenarios] or project.scenario_files()
     stale = 0
-    for name in names:
-        path = project.scenario_file(name)
+    for path in paths:
         text = render(compile_experiment(load_scenario(path)))
         target = project.root / "experiments" / f"{path.stem}.json"
         if target.exists() and target.read_text(encoding="utf-8") == text:

@@ -9,10 +9,12 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gameday.commands.ci_files import CiFiles
+from gameday.commands.incidents import note_failure
 from gameday.commands.interrupts import Interrupts
 from gameday.enginehost import EngineProcess
 from gameday.errors import Aborted, GamedayError, UsageError
@@ -45,10 +47,18 @@ class Options:
     """Only what the drill touches and watches is locked, and others may run beside it."""
     wait_s: float = 0.0
     """How long to wait for others to end their drills there."""
+    files: CiFiles = field(default_factory=CiFiles)
+    """What a CI job reads, beside the reports."""
 
 
 def run(scenario: str, options: Options) -> int:
     """One drill from the command line; returns the exit code."""
+    options.files.clear()
+    with options.files.of_refusal(scenario, options.environment, options.speed):
+        return _run_one(scenario, options)
+
+
+def _run_one(scenario: str, options: Options) -> int:
     if not options.yes:
         request = load(scenario, options)
         _confirm(request)
@@ -100,11 +110,11 @@ def _run(request: Request, engine: EngineProcess, options: Options) -> int:
     console = DrillConsole(sys.stderr if options.as_json else sys.stdout)
     request = replace(request, manual=_manual(request, options, console), wait_s=options.wait_s)
     if not options.up:
-        return _drill(request, engine, console, as_json=options.as_json)
-    return _run_in_its_own(request, engine, console, as_json=options.as_json)
+        return _drill(request, engine, console, options)
+    return _run_in_its_own(request, engine, console, options)
 
 
-def _run_in_its_own(request: Request, engine: EngineProcess, console: DrillConsole, *, as_json: bool) -> int:
+def _run_in_its_own(request: Request, engine: EngineProcess, console: DrillConsole, options: Options) -> int:
     """Bring the environment up for the drill, and down again, whatever happens, where this has brought it up."""
     from gameday.targets import open_target
     from gameday.targets.base import Running
@@ -115,11 +125,15 @@ def _run_in_its_own(request: Request, engine: EngineProcess, console: DrillConso
         started: tuple[str, ...] = ()
         try:
             started = target.up(on_progress=_say)
-            return _drill(request, engine, console, as_json=as_json, on_watch=interrupts.hold)
-        except KeyboardInterrupt as error:
+            return _drill(request, engine, console, options, on_watch=interrupts.hold)
+        except BaseException as error:
             interrupts.hold()
+            if not isinstance(error, KeyboardInterrupt) and interrupts.raised is None:
+                raise
+            # a signal that was raised within a library may come as an exception of the library's own
             started = started or (("everything",) if was_down else ())
-            raise Aborted(f"{error} received before the drill began; nothing was broken") from error
+            what = f"{interrupts.raised or error} received before the drill began; nothing was broken"
+            raise Aborted(what) from error
         finally:
             interrupts.hold()
             if started:
@@ -149,11 +163,20 @@ def _drill(
     request: Request,
     engine: EngineProcess,
     console: DrillConsole,
+    options: Options,
     *,
-    as_json: bool,
     on_watch: Callable[[], None] = lambda: None,
 ) -> int:
     """`on_watch` is called when the drill has taken the signals over."""
+    folder, code = carry_out(request, engine, console, View(console, on_watch))
+    options.files.of_drill(request, folder, options.rules)
+    if options.as_json:
+        print((folder / "verdict.json").read_text(encoding="utf-8"), end="")
+    return code
+
+
+def carry_out(request: Request, engine: EngineProcess, console: DrillConsole, view: View) -> tuple[Path, int]:
+    """One drill, judged, with its reports and its place in the history; its evidence folder and its exit code."""
     from gameday.drill import conduct
     from gameday.recovery import settle
 
@@ -162,13 +185,10 @@ def _drill(
         if settled.evidence is not None and (settled.evidence / "timeline.jsonl").exists():
             close(settled.evidence, settled.project)
     try:
-        folder = asyncio.run(conduct(request, engine, _View(console, on_watch)))
-        code = close(folder, request.project, console)
+        folder = asyncio.run(conduct(request, engine, view))
+        return folder, close(folder, request.project, console)
     finally:
         console.close()
-    if as_json:
-        print((folder / "verdict.json").read_text(encoding="utf-8"), end="")
-    return code
 
 
 def close(folder: Path, project: Project, console: DrillConsole | None = None) -> int:
@@ -189,10 +209,11 @@ def close(folder: Path, project: Project, console: DrillConsole | None = None) -
             history.add(record)
     except GamedayError as error:
         _say(f"warning: not in the history: {error}")
+    note_failure(record, project, _say)
     return record.verdict.exit_code
 
 
-class _View:
+class View:
     """The drill on the terminal."""
 
     def __init__(self, console: DrillConsole, on_watch: Callable[[], None]) -> None:
@@ -313,52 +334,6 @@ def stop(environment: str) -> str:
         raise UsageError(f"no drill runs in {instance}")
     os.kill(who.holder.pid, signal.SIGTERM)
     return f"drill {who.drill} (pid {who.holder.pid}) was told to stop; it puts everything back"
-
-
-def recover(
-    environment: str | None, log: Path | None, by: str, reason: str, out: Callable[[str], None]
-) -> int:
-    """Finish drills whose runner is gone; returns 0 when nothing is left of any, else 5."""
-    from gameday.journal import UndoLog
-    from gameday.recovery import is_of, recover_log
-
-    code = _fetch(environment, out) if environment is not None and log is None else 0
-    paths = [log] if log else [found.path for found in UndoLog.find(Project.find().state / "undo")]
-    for path in paths:
-        try:
-            if environment is not None and not is_of(UndoLog(path).header, environment):
-                continue
-            result = recover_log(path, by, reason)
-        except GamedayError as error:
-            out(f"{path.stem}: {error}")
-            code = max(code, error.exit_code)
-            continue
-        if result is None:
-            out(f"{path.stem}: put back by somebody else meanwhile")
-            continue
-        out(f"{result.drill}: {'put back' if result.clean else 'NOT put back'}: {result.detail}")
-        if result.evidence is not None and (result.evidence / "timeline.jsonl").exists():
-            close(result.evidence, result.project)
-            out(f"{result.drill}: report: {result.evidence / 'report.md'}")
-        code = code if result.clean else 5
-    if not paths:
-        out("nothing to recover")
-    return code
-
-
-def _fetch(environment: str, out: Callable[[str], None]) -> int:
-    """What drills from elsewhere have left in an environment, as logs of this project; the exit code."""
-    from gameday.recovery import fetch_logs
-
-    project = Project.find()
-    if not (project.root / "environments" / f"{environment.partition('@')[0]}.yaml").exists():
-        return 0
-    try:
-        fetch_logs(project, environment)
-    except GamedayError as error:
-        out(f"{environment}: what drills have left there cannot be known: {error}")
-        return error.exit_code
-    return 0
 
 
 def _say(line: str) -> None:

@@ -21,7 +21,7 @@ def lint_all(project: Project, reference: str, out: Callable[[str], None]) -> in
         environment_components=environment.components,
         probes=environment.probes,
         alerts=_alerts(project, environment.detector) if environment.detector.kind == "embedded" else None,
-        scenarios=[load_scenario(path) for path in sorted((project.root / "scenarios").glob("*.yaml"))],
+        scenarios=[load_scenario(path) for path in project.scenario_files()],
     )
     for finding in findings:
         out(str(finding))

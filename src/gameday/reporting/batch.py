@@ -28,6 +28,15 @@ from gameday.text import one_line
 
 BADNESS = (0, 3, 1, 2, 4, 5)
 """Exit codes from good to bad: PASS, INCONCLUSIVE, FAIL, invalid, aborted, something was left behind."""
+MEANINGS = {
+    0: "PASS: every alert, runbook and objective held",
+    1: "FAIL: an alert, a runbook or an objective did not hold",
+    2: "invalid: the call or a file is wrong, and nothing was touched",
+    3: "INCONCLUSIVE: something was not measured, or a drill was refused; it proves nothing, so it is not green",
+    4: "aborted: a signal, a stop condition or a person ended it, and everything was put back",
+    5: "something was left behind: `gameday recover` there puts it back; nobody should drill before",
+}
+"""What each exit code says, to people who see nothing but a red job."""
 NOT_RUN = "NOT RUN"
 NOT_MEASURED = "-"
 _SHORT = 160
@@ -125,7 +134,7 @@ class RunSummary:
     def headline(self) -> str:
         """`4 drills: 3 PASS, 1 FAIL`."""
         found = ", ".join(f"{count} {name}" for name, count in self.counts.items() if count)
-        return f"{len(self.drills)} drills: {found}"
+        return f"{len(self.drills)} drill{'' if len(self.drills) == 1 else 's'}: {found}"
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -189,21 +198,29 @@ def _relative(run: RunSummary, path: Path | None) -> str | None:
     return None if path is None else Path(os.path.relpath(path, run.folder.parent)).as_posix()
 
 
-def to_markdown(run: RunSummary) -> str:
+def for_elsewhere(run: RunSummary) -> str:
+    """`summary.md` for a page that is not beside the reports, such as the summary of a CI job: with paths below the
+    reports in place of links."""
+    return to_markdown(run, links=False)
+
+
+def to_markdown(run: RunSummary, *, links: bool = True) -> str:
     """`summary.md`."""
+    refer = _link if links else _path
     lines = [f"# {escape(run.headline)}", ""]
     lines += [f"> **{escape(notice)}**\n" for notice in run.notices]
     lines.append(
         f"Environment {escape(run.environment)}, {run.started:%Y-%m-%d %H:%M:%S} UTC, {run.duration_s:.0f} s, "
         f"{run.parallel} at once."
     )
+    lines += ["", f"Exit code {run.exit_code}, {MEANINGS[run.exit_code]}."]
     lines += [
         "",
         "| Scenario | Verdict | MTTD | To recover | Why | Report |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for drill in run.drills:
-        report, log = _link(run, "report", drill.report), _link(run, "log", drill.log)
+        report, log = refer(run, "report", drill.report), refer(run, "log", drill.log)
         cells = (
             escape(drill.scenario),
             f"{drill.sign} {drill.outcome}",
@@ -222,6 +239,10 @@ def to_markdown(run: RunSummary) -> str:
 
 def _link(run: RunSummary, words: str, path: Path | None) -> str:
     return "" if path is None else f"[{words}](<{Path(os.path.relpath(path, run.folder)).as_posix()}>)"
+
+
+def _path(run: RunSummary, words: str, path: Path | None) -> str:
+    return "" if path is None else f"{words}: `{_relative(run, path)}`"
 
 
 def to_junit(run: RunSummary) -> str:
