@@ -295,6 +295,7 @@ def test_a_drill_without_the_daemon_proves_nothing_and_leaves_nothing(slow_lodge
     assert slow_lodge.left_behind() == []
 
 
+@pytest.mark.long
 def test_an_effect_that_is_only_claimed_is_none(slow_lodge: Lodge) -> None:
     with Daemon(slow_lodge.quarters):
         done = slow_lodge.drill(scenario="cellar-slow")
@@ -304,6 +305,7 @@ def test_an_effect_that_is_only_claimed_is_none(slow_lodge: Lodge) -> None:
     assert resources(slow_lodge.quarters) == []
 
 
+@pytest.mark.long
 def test_the_dead_man_job_removes_what_a_killed_runner_left(slow_lodge: Lodge) -> None:
     with Daemon(slow_lodge.quarters):
         known = slow_lodge.folders()

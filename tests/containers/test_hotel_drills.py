@@ -39,6 +39,9 @@ SHORTENED_ONLY = ("memory-leak", "network-delay", "pms-failure")
 LONG = ("database-down", "service-down", "redis-down", "disk-space-critical")
 """Of a kind that another one is of too; here at the rules' own figures only."""
 
+SLOW = ("memory-leak", "network-delay")
+"""By the shortened rules too, these take minutes; what they break has tests of its own."""
+
 
 def grouped() -> list[Any]:
     drills = []
@@ -46,7 +49,8 @@ def grouped() -> list[Any]:
         together = pytest.mark.xdist_group(group)
         for name in names:
             if name not in LONG:
-                drills.append(pytest.param("shortened", name, marks=together, id=name))
+                marks = (together, pytest.mark.long) if name in SLOW else (together,)
+                drills.append(pytest.param("shortened", name, marks=marks, id=name))
             if name not in SHORTENED_ONLY:
                 marks = (together, pytest.mark.long)
                 drills.append(pytest.param("corrected", name, marks=marks, id=f"{name}-as-written"))
