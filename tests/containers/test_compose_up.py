@@ -132,7 +132,7 @@ class Small:
             # by its own names: of the same files another test may have the same image under others
             for tag in image.tags:
                 if tag.startswith(self.name):
-                    self.client.images.remove(tag)
+                    self.client.images.remove(tag, force=True)  # that other one may be at work
         self.client.close()
 
 

@@ -72,7 +72,7 @@ def check(both: Both, fired: frozenset[str] | set[str], interval_s: float) -> No
 
 
 @pytest.mark.timeout(500)
-@pytest.mark.parametrize("rules", ["original", "corrected"])
+@pytest.mark.parametrize("rules", [pytest.param("original", marks=pytest.mark.long), "corrected"])
 def test_both_say_the_same_of_a_bad_day(rules: str, tmp_path: Path, engine: Engine) -> None:
     """At a 15th of the time: `for` and windows divided by the loader here and in the file's text for Prometheus."""
     both = through_the_day(tmp_path, RULES / f"{rules}.yaml", speed=15, interval_s=1)
