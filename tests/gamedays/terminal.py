@@ -29,7 +29,9 @@ class Terminal:
     def __init__(self, command: Sequence[str], cwd: Path, environ: Mapping[str, str]) -> None:
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *SIZE, 0, 0))
-        live = {name: value for name, value in environ.items() if name not in ("CI", "NO_COLOR")}
+        # xdist's workers have a size of their own there
+        hidden = ("CI", "NO_COLOR", "COLUMNS", "LINES")
+        live = {name: value for name, value in environ.items() if name not in hidden}
         self.process = subprocess.Popen(
             [sys.executable, "-c", CONTROL, *command],
             stdin=slave,
