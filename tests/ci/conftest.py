@@ -15,17 +15,32 @@ import pytest
 
 from ci.jobs import REPOSITORY
 
+NOT_OF_A_CHECKOUT = shutil.ignore_patterns(
+    *(
+        ".git",
+        ".venv",
+        ".gameday",
+        "__pycache__",
+        "*.pyc",
+        "*.egg-info",
+        ".*_cache",
+        ".hypothesis",
+        "dist",
+        "build",
+    )
+)
+"""As .gitignore has it: git itself may be absent, or refuse another user's folder."""
+
 
 def copy_project(to: Path) -> Path:
-    """What a checkout would have: no state, no reports, nothing that git ignores."""
-    words = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    listed = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, listed.split("\0")):
-        source = REPOSITORY / name
-        if source.is_file():
-            (to / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, to / name)
-    return to
+    """What a checkout would have: no state, no reports."""
+
+    def ignored(folder: str, names: list[str]) -> set[str]:
+        if Path(folder) == REPOSITORY / "reports":
+            return set(names) - {"README.md"}
+        return NOT_OF_A_CHECKOUT(folder, names)
+
+    return Path(shutil.copytree(REPOSITORY, to, ignore=ignored, dirs_exist_ok=True))
 
 
 def make_venv(folder: Path) -> Path:
