@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, Tag, field_validator, model_validat
 from gameday.component_spec import Component
 from gameday.detector_settings import AlertmanagerDetector, PrometheusDetector, WebhookDetector
 from gameday.docker_spec import Compose
-from gameday.errors import InvalidFile, UsageError
+from gameday.errors import UsageError
 from gameday.fields import (
     NAME_PATTERN,
     PATH_PATTERN,
@@ -26,10 +26,9 @@ from gameday.fields import (
     Name,
     PositiveDuration,
     Text,
+    load_named,
     shown,
-    validate,
 )
-from gameday.files import load_yaml
 from gameday.fit import misfits
 from gameday.kubernetes_spec import ClusterSpec
 from gameday.project import Project
@@ -340,12 +339,7 @@ def load_environment(path: Path) -> Environment:
     Raises:
         InvalidFile: with file, line and field of every problem.
     """
-    document = load_yaml(path)
-    environment = validate(Environment, document)
-    if environment.environment != path.stem:
-        message = f"is {environment.environment!r} in a file named {path.name}; expected {path.stem!r}"
-        raise InvalidFile([document.problem(("environment",), message)])
-    return environment
+    return load_named(Environment, path, "environment")
 
 
 def load_instance(project: Project, reference: str) -> tuple[Environment, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import (
@@ -19,7 +20,7 @@ from pydantic import (
 )
 
 from gameday.errors import InvalidFile, Problem
-from gameday.files import Document, Location, dotted
+from gameday.files import Document, Location, dotted, load_yaml
 
 _UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d|w))+")
@@ -229,6 +230,21 @@ def validate(model: type[ModelT], document: Document) -> ModelT:
     except ValidationError as error:
         problems = [problem for details in error.errors() for problem in _problems(model, document, details)]
         raise InvalidFile(sorted(problems, key=lambda problem: problem.line)) from error
+
+
+def load_named(model: type[ModelT], path: Path, field: str) -> ModelT:
+    """A file as a value of `model`, whose `field` says the file's own name.
+
+    Raises:
+        InvalidFile: with file, line and field of every problem.
+    """
+    document = load_yaml(path)
+    found = validate(model, document)
+    name = getattr(found, field)
+    if name != path.stem:
+        message = f"is {name!r} in a file named {path.name}; expected {path.stem!r}"
+        raise InvalidFile([document.problem((field,), message)])
+    return found
 
 
 def _problems(model: type[BaseModel], document: Document, details: Any) -> list[Problem]:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from gameday.regressions import LAST, TOLERANCE, Candidate, Change, Comparison, Figures, compare_all
+from gameday.schedule import is_stale
 from gameday.trends import Interval
 
 
@@ -143,7 +144,7 @@ def _stale(scheduled: Iterable[Scheduled], now: datetime) -> Iterable[Reason]:
         every = f"it is to pass every {_days(one.period)}"
         if one.last_pass is None:
             yield Reason(Ground.STALE, one.scenario, f"never passed; {every}", environment=one.environment)
-        elif now - one.last_pass > one.period:
+        elif is_stale(one.last_pass, one.period, now):
             text = f"last passed {_days(now - one.last_pass)} ago, on {one.last_pass:%Y-%m-%d}; {every}"
             yield Reason(Ground.STALE, one.scenario, text, environment=one.environment)
 

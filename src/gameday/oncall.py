@@ -17,9 +17,9 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from gameday.errors import InvalidFile, UsageError
-from gameday.fields import Duration, Misfit, Model, Name, Text, shown, validate
-from gameday.files import Location, load_yaml
+from gameday.errors import UsageError
+from gameday.fields import Duration, Misfit, Model, Name, Text, load_named, shown
+from gameday.files import Location
 from gameday.scenario import Severity
 from gameday.schedule import Date, TimeZone
 
@@ -245,9 +245,4 @@ def load_roster(path: Path) -> Roster:
     """
     if not path.exists():
         raise UsageError(f"{path} does not exist")
-    document = load_yaml(path)
-    found = validate(Roster, document)
-    if found.on_call != path.stem:
-        message = f"is {found.on_call!r} in a file named {path.name}; expected {path.stem!r}"
-        raise InvalidFile([document.problem(("on_call",), message)])
-    return found
+    return load_named(Roster, path, "on_call")

@@ -80,6 +80,9 @@ class Project:
     def runbook_file(self, reference: str) -> Path:
         return self._file(reference, "runbooks", ".md")
 
+    def game_day_file(self, reference: str) -> Path:
+        return self._file(reference, "gamedays", ".yaml")
+
     def _file(self, reference: str, folder: str, suffix: str) -> Path:
         """A name stands for `folder/name.suffix`; anything with a slash or the suffix is a path."""
         named = self.root / folder / f"{reference}{suffix}"

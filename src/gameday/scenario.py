@@ -19,10 +19,19 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from gameday.errors import InvalidFile
 from gameday.fault_spec import AnyFault, Fault
-from gameday.fields import AlertName, ByVerb, Duration, Misfit, Model, Name, PositiveDuration, Text, validate
-from gameday.files import Location, load_yaml
+from gameday.fields import (
+    AlertName,
+    ByVerb,
+    Duration,
+    Misfit,
+    Model,
+    Name,
+    PositiveDuration,
+    Text,
+    load_named,
+)
+from gameday.files import Location
 from gameday.stop_spec import ProbeStop, StopConditions
 
 Severity = Literal["SEV1", "SEV2", "SEV3", "SEV4"]
@@ -322,9 +331,4 @@ def load_scenario(path: Path) -> Scenario:
     Raises:
         InvalidFile: with file, line and field of every problem.
     """
-    document = load_yaml(path)
-    scenario = validate(Scenario, document)
-    if scenario.scenario != path.stem:
-        message = f"is {scenario.scenario!r} in a file named {path.name}; expected {path.stem!r}"
-        raise InvalidFile([document.problem(("scenario",), message)])
-    return scenario
+    return load_named(Scenario, path, "scenario")

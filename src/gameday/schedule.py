@@ -13,9 +13,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from gameday.errors import InvalidFile, UsageError
-from gameday.fields import Misfit, Model, Name, PositiveDuration, Text, format_duration, shown, validate
-from gameday.files import load_yaml
+from gameday.errors import UsageError
+from gameday.fields import Misfit, Model, Name, PositiveDuration, Text, format_duration, load_named, shown
 
 _FIELDS = re.compile(r"[0-9A-Za-z*,/-]+( [0-9A-Za-z*,/-]+){4}")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -230,9 +229,4 @@ def load_schedule(path: Path) -> Schedule:
     """
     if not path.exists():
         raise UsageError(f"{path} does not exist")
-    document = load_yaml(path)
-    found = validate(Schedule, document)
-    if found.schedule != path.stem:
-        message = f"is {found.schedule!r} in a file named {path.name}; expected {path.stem!r}"
-        raise InvalidFile([document.problem(("schedule",), message)])
-    return found
+    return load_named(Schedule, path, "schedule")

@@ -18,7 +18,7 @@ from gameday.reporting.gameday_documents import document, to_html, to_markdown, 
 from gamedays.world import GO, STARTED, TAKEN_UP, at, begun, died, ended, logged
 from reporting import records
 from reporting.folders import CONTROLS, HOSTILE, LONG, RIGHT_TO_LEFT
-from reporting.test_browser import CONTRAST, DESK, PHONE, Visit, browser  # noqa: F401 - a fixture
+from reporting.test_browser import CONTRAST, DESK, PHONE, Visit
 
 NASTY = f"{HOSTILE} {RIGHT_TO_LEFT} {CONTROLS}"
 
@@ -173,7 +173,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]
 @pytest.mark.parametrize("name", ["full", "hostile"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_works_at_every_size_without_trouble(
-    browser: Any,  # noqa: F811
+    browser: Any,
     pages: dict[str, Path],
     name: str,
     scheme: str,
@@ -186,7 +186,7 @@ def test_the_page_works_at_every_size_without_trouble(
 
 
 @pytest.mark.browser
-def test_the_page_can_be_used_with_keys(browser: Any, pages: dict[str, Path]) -> None:  # noqa: F811
+def test_the_page_can_be_used_with_keys(browser: Any, pages: dict[str, Path]) -> None:
     with Visit(browser, pages["full"]) as visit:
         visit.page.keyboard.press("Tab")
         assert visit.page.evaluate("document.activeElement.textContent") == "Skip to the drills"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +20,7 @@ from history.conftest import ROOT
 from history.plenty import Rows, many, one, store
 from history.shop import gameday
 from reporting import records
-from reporting.test_browser import ARGUMENTS, CONTRAST, DESK, PHONE, Visit
+from reporting.test_browser import CONTRAST, DESK, PHONE, Visit
 
 NASTY = f"{records.HOSTILE} {records.LONG}"
 BENT = f"bell\x07 escape\x1b[31m {records.RIGHT_TO_LEFT} {records.LONG}"
@@ -102,19 +101,6 @@ def form(reports: Path, name: str) -> str:
 
 
 KINDS = ("empty", "hostile", "plenty")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    executable = shutil.which("chromium")
-    if executable is None:
-        pytest.skip("no chromium: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
-        yield launched
-        launched.close()
 
 
 def unfold(visit: Visit) -> None:

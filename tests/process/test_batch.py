@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import select
 import shutil
 import signal
 import subprocess
@@ -20,6 +17,7 @@ import pytest
 from junitparser import JUnitXml
 
 from process.inn import GAMEDAY, RULES, RUNBOOK, SCENARIO, Finished, Inn, until
+from process.screen import answered
 
 pytestmark = [pytest.mark.process, pytest.mark.xdist_group("batch"), pytest.mark.timeout(600)]
 
@@ -336,38 +334,16 @@ def test_a_no_fails_the_step_and_strange_answers_are_refused(project: Inn) -> No
 
 def test_a_person_at_the_terminal_is_asked_while_the_drill_is_shown_live(project: Inn) -> None:
     project.write("runbooks/database.md", ASKING)
-    keyboard, tty = pty.openpty()
     command = [*GAMEDAY, "run", "database-down", "-e", "inn", "--yes", "--up", "--interactive"]
     environ = {**project.environ, "TERM": "xterm", "CI": "", "COLUMNS": "200"}
-    runner = subprocess.Popen(
-        command, stdin=tty, stdout=tty, stderr=tty, cwd=project.root, env=environ, start_new_session=True
+    code, screen = answered(
+        command, project.root, environ, when="within 10s >", answer="yes, told Ana", silent_s=120
     )
-    os.close(tty)
-    screen = ""
-    try:
-        while chunk := _read(keyboard):
-            asked = "within 10s >" in screen
-            screen += chunk
-            if not asked and "within 10s >" in screen:
-                os.write(keyboard, b"yes, told Ana\n")
-        code = runner.wait(timeout=30)
-    finally:
-        runner.kill()
-        os.close(keyboard)
 
     assert code == 0, screen
     assert "? Tell the front desk: Does the front desk know?" in screen
     steps = [event["data"] for event in project.events() if event["event"] == "step.ended"]
     assert "yes, told Ana" in [step["output"] for step in steps]
-
-
-def _read(terminal: int) -> str:
-    """What the screen shows next; empty when the last process has closed it."""
-    ready, _, _ = select.select([terminal], [], [], 120)
-    try:
-        return os.read(terminal, 65536).decode(errors="replace") if ready else ""
-    except OSError:
-        return ""
 
 
 def struck(inn: Inn) -> list[Path]:

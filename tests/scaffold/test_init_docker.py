@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
-import select
 import shutil
 import subprocess
 import tempfile
@@ -21,6 +19,7 @@ from detectors.real_stack import NEEDS_SERVERS, PROMETHEUS, ask, free_port
 from gameday.errors import TargetError
 from gameday.targets.docker.engine import Engine
 from process.inn import GAMEDAY, Finished, until
+from process.screen import answered
 from scaffold.rules import rule, serving
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(400), pytest.mark.xdist_group("docker-init")]
@@ -218,7 +217,6 @@ def test_a_project_that_is_not_there_and_a_prometheus_that_does_not_answer(pub: 
 
 
 def test_on_a_terminal_a_menu_asks(pub: Pub) -> None:
-    keyboard, tty = pty.openpty()
     command = [
         *GAMEDAY,
         "init",
@@ -229,41 +227,20 @@ def test_on_a_terminal_a_menu_asks(pub: Pub) -> None:
     ]
     environ = {**pub.environ, "TERM": "xterm", "COLUMNS": "200"}
     with serving(*RULES) as url:
-        asked = subprocess.Popen(
+        code, screen = answered(
             [*command, "--prometheus", url, "--environment", "pub"],
-            cwd=pub.root,
-            env=environ,
-            stdin=tty,
-            stdout=tty,
-            stderr=tty,
-            start_new_session=True,
+            pub.root,
+            environ,
+            when="or q to leave",
+            answer="2",
+            silent_s=60,
         )
-        os.close(tty)
-        screen = ""
-        try:
-            while chunk := _read(keyboard):
-                answered = "or q to leave" in screen
-                screen += chunk
-                if not answered and "or q to leave" in screen:
-                    os.write(keyboard, b"2\n")
-            code = asked.wait(timeout=30)
-        finally:
-            asked.kill()
-            os.close(keyboard)
 
     assert code == 0, screen
     assert "Which service is to be drilled?" in screen
     text = (pub.root / "environments" / "pub.yaml").read_text(encoding="utf-8")
     assert f"bar: {{docker: {{container: {pub.project}-bar-1}}, port: 8000}}" in text
     assert "compose:" not in text
-
-
-def _read(terminal: int) -> str:
-    ready, _, _ = select.select([terminal], [], [], 60)
-    try:
-        return os.read(terminal, 65536).decode(errors="replace") if ready else ""
-    except OSError:
-        return ""
 
 
 @NEEDS_SERVERS

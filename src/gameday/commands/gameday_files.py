@@ -10,7 +10,7 @@ from gameday.drill import Request
 from gameday.environment import Environment
 from gameday.errors import InvalidFile, UsageError
 from gameday.gamedays.log import FILE, read_log
-from gameday.gamedays.model import GameDay, game_day_file, load_game_day
+from gameday.gamedays.model import GameDay, load_game_day
 from gameday.gamedays.state import State, fold
 from gameday.project import Project
 from gameday.runbook.manual import Prepared
@@ -45,7 +45,7 @@ def load(project: Project, reference: str, environment: str | None = None, speed
     Raises:
         InvalidFile, UsageError: with every problem of every file.
     """
-    path = game_day_file(project, reference)
+    path = project.game_day_file(reference)
     day = load_game_day(path)
     requests: dict[str, Request] = {}
     runbooks: dict[str, Runbook | None] = {}

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gameday.commands.init_preflight import preflight
+from gameday.commands.menu import ask_which
 from gameday.errors import UsageError
 from gameday.project import Project
 from gameday.scaffold.alerts import Watching, nameable, outstanding, watching
@@ -105,20 +106,7 @@ def choose(what: str, options: Sequence[str], flag: str) -> str:
         raise UsageError(f"found no {what}; name it with {flag}")
     if not sys.stdin.isatty():
         raise UsageError(f"which {what}? say {flag}: {', '.join(options)}")
-    print(f"Which {what}?")
-    for number, option in enumerate(options, 1):
-        print(f"  {number}  {option}")
-    while True:
-        try:
-            given = input(f"1 to {len(options)}, or q to leave: ").strip()
-        except EOFError:
-            given = "q"
-        if given == "q":
-            raise UsageError("nothing chosen; nothing was written")
-        if given in options:
-            return given
-        if given.isdecimal() and 1 <= int(given) <= len(options):
-            return options[int(given) - 1]
+    return ask_which(what, {option: option for option in options}, "nothing chosen; nothing was written")
 
 
 def _place(wishes: Wishes) -> Place:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 
+from gameday.commands.menu import ask_which
 from gameday.commands.run import Options, run
 from gameday.errors import UsageError
 
@@ -31,18 +32,5 @@ def simulate(scenario: str | None, environment: str, speed: float) -> int:
 def _ask() -> str:
     if not sys.stdin.isatty():
         raise UsageError(f"nobody can be asked; name one (or set SCENARIO): {', '.join(INCIDENTS)}")
-    names = list(INCIDENTS)
-    print("Which incident?")
-    for number, name in enumerate(names, 1):
-        print(f"  {number}  {INCIDENTS[name]} ({name})")
-    while True:
-        try:
-            given = input(f"1 to {len(names)}, or q to leave: ").strip()
-        except EOFError:
-            given = "q"
-        if given == "q":
-            raise UsageError("nothing chosen; nothing was touched")
-        if given in names:
-            return given
-        if given.isdecimal() and 1 <= int(given) <= len(names):
-            return names[int(given) - 1]
+    menu = {name: f"{words} ({name})" for name, words in INCIDENTS.items()}
+    return ask_which("incident", menu, "nothing chosen; nothing was touched")

@@ -10,10 +10,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
-from gameday.errors import InvalidFile, UsageError
-from gameday.fields import Duration, Misfit, Model, Name, Text, shown, validate
-from gameday.files import Location, load_yaml
-from gameday.project import Project
+from gameday.fields import Duration, Misfit, Model, Name, Text, load_named, shown
+from gameday.files import Location
 from gameday.schedule import Date, TimeZone
 
 Role = Literal["incident-commander", "technical-lead", "communications-lead", "scribe", "on-call"]
@@ -204,26 +202,4 @@ def load_game_day(path: Path) -> GameDay:
     Raises:
         InvalidFile: with file, line and field of every problem.
     """
-    document = load_yaml(path)
-    found = validate(GameDay, document)
-    if found.game_day != path.stem:
-        message = f"is {found.game_day!r} in a file named {path.name}; expected {path.stem!r}"
-        raise InvalidFile([document.problem(("game_day",), message)])
-    return found
-
-
-def game_day_file(project: Project, reference: str) -> Path:
-    """A name stands for `gamedays/name.yaml`; anything with a slash or the suffix is a path.
-
-    Raises:
-        UsageError: there is none; it says which there are.
-    """
-    if "/" in reference or reference.endswith(".yaml"):
-        path = Path(reference)
-    else:
-        path = project.root / "gamedays" / f"{reference}.yaml"
-    if not path.exists():
-        present = sorted(file.stem for file in (project.root / "gamedays").glob("*.yaml"))
-        choice = f"; gamedays here: {', '.join(present)}" if present else ""
-        raise UsageError(f"{path} does not exist{choice}")
-    return path
+    return load_named(GameDay, path, "game_day")

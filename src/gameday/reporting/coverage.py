@@ -7,7 +7,7 @@ from dataclasses import asdict
 from functools import cache
 from typing import IO, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Template
 from rich import box
 from rich.table import Table
 from rich.text import Text
@@ -26,6 +26,7 @@ from gameday.reporting.coverage_texts import (
 )
 from gameday.reporting.document import json_text
 from gameday.reporting.markdown import escape
+from gameday.reporting.page import page_template
 from gameday.reporting.terminal import console_for
 from gameday.text import one_line
 
@@ -152,13 +153,4 @@ def to_html(found: Coverage) -> str:
 
 @cache
 def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("gameday.reporting", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["one_line"] = lambda text: one_line(text, 500)
-    return environment.get_template("coverage.html.j2")
+    return page_template("coverage.html.j2", one_line=lambda text: one_line(text, 500))

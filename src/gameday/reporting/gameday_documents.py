@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Template
 
 from gameday.fields import format_duration
 from gameday.gamedays.findings import record_of
@@ -16,6 +16,7 @@ from gameday.gamedays.state import Attempt, DrillState, Status
 from gameday.reporting.document import json_text
 from gameday.reporting.gameday import Report, Row
 from gameday.reporting.markdown import escape
+from gameday.reporting.page import page_template
 from gameday.reporting.terminal import SIGNS
 from gameday.reporting.write import write_text
 from gameday.text import one_line
@@ -142,16 +143,7 @@ def to_html(report: Report) -> str:
 
 @cache
 def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("gameday.reporting", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["one_line"] = lambda text: one_line(text, 2000)
-    return environment.get_template("gameday.html.j2")
+    return page_template("gameday.html.j2", one_line=lambda text: one_line(text, 2000))
 
 
 # --- for programs -------------------------------------------------------------------------------------------

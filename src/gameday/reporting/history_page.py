@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Template
 
 from gameday.coverage import Coverage
 from gameday.metrics import Report
 from gameday.reporting import coverage_texts
 from gameday.reporting import history_texts as texts
 from gameday.reporting.history_charts import Chart, charts
+from gameday.reporting.page import page_template
 from gameday.text import one_line
 from gameday.trends import Interval, Month, Series, Standing, Tally, heat_map, months_of, series, standing
 
@@ -211,15 +212,9 @@ def prepare() -> None:
 
 @cache
 def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("gameday.reporting", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(
+    return page_template(
+        "history.html.j2",
+        signs={**texts.STANDING_SIGNS, "PASS": "✓", "FAIL": "✗", "INCONCLUSIVE": "?"},
         one_line=lambda text: one_line(text, 500),
         name=texts.name,
         span=texts.span,
@@ -228,5 +223,3 @@ def _template() -> Template:
         value_sign=texts.sign,
         where=lambda one: texts.where(one.environment, one.speed),
     )
-    environment.globals["signs"] = {**texts.STANDING_SIGNS, "PASS": "✓", "FAIL": "✗", "INCONCLUSIVE": "?"}
-    return environment.get_template("history.html.j2")

@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Template
 
 from gameday.fields import format_duration
 from gameday.record import DrillRecord
 from gameday.reporting.chart import chart
+from gameday.reporting.page import page_template
 from gameday.reporting.sentences import sentence, tone
 from gameday.reporting.summary import (
     Figure,
@@ -79,16 +80,9 @@ def prepare() -> None:
 
 @cache
 def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("gameday.reporting", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.globals["signs"] = SIGNS
-    environment.filters.update(
+    return page_template(
+        "report.html.j2",
+        signs=SIGNS,
         duration=lambda seconds: format_duration(round(seconds, 3)),
         measured=measured_text,
         one_line=lambda text: one_line(text, _DETAIL_LIMIT),
@@ -97,7 +91,6 @@ def _template() -> Template:
         stamp=stamp,
         stamp_ms=stamp_ms,
     )
-    return environment.get_template("report.html.j2")
 
 
 def _figure_meter(figure: Figure) -> _Meter | None:
