@@ -29,7 +29,7 @@ from gameday.runbook.parse import load_runbook
 from gameday.safeguard import operator_resets
 from gameday.scenario import Scenario
 from gameday.targets import open_target
-from gameday.targets.base import OwnedTarget
+from gameday.targets.base import Counting, OwnedTarget
 
 CHAOS_TOOLKIT_EXIT = 20
 """The exit code by which chaoslib tells an end with rollbacks from one without (its module `exit`)."""
@@ -117,9 +117,18 @@ def _end(reason: str) -> NoReturn:
     raise SystemExit(CHAOS_TOOLKIT_EXIT)
 
 
+def asked() -> dict[str, int]:
+    """What the activities asked of their target, by kind."""
+    if _drill is None or not isinstance(_drill.target, Counting):
+        return {}
+    return dict(_drill.target.asked())
+
+
 def _leave(drill: _Drill) -> None:
     """End a drill that this process owns and tell its verdict; under `gameday run` the runner does that."""
     if isinstance(drill.link, LocalLink):
+        if not drill.link.session.finished:
+            drill.link.call("ended", asked=asked())
         drill.link.close()
         _tell(drill.link)
 

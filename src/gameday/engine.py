@@ -64,7 +64,7 @@ def main(runner_pid: int) -> int:
         experiment, settings=settings, strategy=Strategy.DEFAULT, event_handlers=[JournalWriter()]
     )
     write_journal(evidence / "journal.json", journal)
-    link.call("ended")
+    link.call("ended", asked=activities.asked())
     link.close()
     return 0
 

@@ -77,8 +77,6 @@ async def answer(session: Session, request: Mapping[str, Any]) -> dict[str, Any]
     try:
         if method == "context":
             return {"result": context(session)}
-        if method == "ended":
-            return {"result": None}
         return {"result": await getattr(session, method)(**request["params"])}
     except GamedayError as error:
         return {"error": str(error)}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 
@@ -93,6 +93,8 @@ class Observation:
         self._samplers: list[Sampler] = []
         self._canary: CanaryWriter | None = None
         self._changed = asyncio.Event()
+        self._asked: Mapping[str, int] | None = None
+        """Requests of the engine's activities; None while it is at work, and of one that was killed."""
         self._injecting: Event | None = None
         self._applied: tuple[Instant, Instant] | None = None
         self._effective: Event | None = None

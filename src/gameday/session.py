@@ -9,6 +9,7 @@ leaves its result as events; nothing here judges.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -307,6 +308,10 @@ class Session(Striking):
         if self.scenario.expected.resolves_after == "undo":
             await self._wait_until_resolved(undone)
 
+    async def ended(self, asked: Mapping[str, int]) -> None:
+        """The engine has done all that it had to do; `asked`: the requests of its activities, by kind."""
+        self._asked = asked
+
     async def finish(self) -> None:
         """Whatever happened: undo what is not undone yet, and write the last event."""
         if self.finished:
@@ -314,8 +319,9 @@ class Session(Striking):
         await self.undo()
         self.finished = True
         self._enter(Phase.JUDGE)
-        if isinstance(self.target, Counting):
-            self.timeline.record(Kind.TARGET_ASKED, requests=dict(self.target.asked()))
+        if isinstance(self.target, Counting) and self._asked is not None:
+            requests = Counter(self.target.asked()) + Counter(self._asked)
+            self.timeline.record(Kind.TARGET_ASKED, requests=dict(requests))
         self.timeline.record(Kind.DRILL_ENDED)
 
     def _need_effect(self) -> Event:

@@ -92,6 +92,7 @@ def test_a_drill_passes_under_exactly_what_is_printed(
 ) -> None:
     done = drill_as(lodge, config, monkeypatch)
     assert done.code == 0, done.stdout + done.stderr
+    assert lodge.verdict()["requests"]["DELETE pods"] == 1, "the engine's requests are counted too"
     monkeypatch.undo()
     assert lodge.left_behind() == []
 

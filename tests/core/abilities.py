@@ -67,6 +67,10 @@ class AbleTarget(FakeTarget):
         target.up()
         return target
 
+    def asked(self) -> dict[str, int]:
+        """One request for each call of an ability."""
+        return {"call": len(self.does.calls)} if self.does.calls else {}
+
     def _told(self, *call: Any) -> str:
         if self.does.refuses is not None:
             raise TargetError(self.does.refuses)

@@ -240,3 +240,25 @@ def test_the_watch_of_a_control_answers_what_it_saw(
     assert activities.watch() == "quiet"
     one.link.close()
     assert one.record.verdict.outcome is Outcome.PASS
+
+
+def test_what_both_processes_asked_of_the_target_is_one_sum(drill: MakeDrill) -> None:
+    one = drill()
+    activities.preflight()
+    one.session.target = Busy(one.session.environment, one.session.instance, one.session.project)
+    one.target.does.calls += [("run", "api")] * 3
+    one.link.call("ended", asked=activities.asked())
+    one.link.close()
+    assert one.events(Kind.TARGET_ASKED)[0].data == {"requests": {"call": 5, "look": 1}}
+
+
+def test_what_an_engine_that_was_killed_had_asked_nobody_knows(drill: MakeDrill) -> None:
+    one = drill()
+    activities.preflight()
+    one.link.close()
+    assert one.events(Kind.TARGET_ASKED) == ()
+
+
+class Busy(AbleTarget):
+    def asked(self) -> dict[str, int]:
+        return {"call": 2, "look": 1}

@@ -36,27 +36,26 @@ def recover(
             close(result.evidence, result.project)
             out(f"{result.drill}: report: {result.evidence / 'report.md'}")
         code = code if result.clean else 5
-    tidied = _tidy(environment, out) if environment is not None and log is None and not code else False
+    tidied: tuple[str, ...] = ()
+    if environment is not None and log is None and not code:
+        try:
+            tidied = _tidy(environment)
+        except GamedayError as error:
+            out(f"{environment}: what else drills have left there cannot be known: {error}")
+            return error.exit_code
+    for one in tidied:
+        out(f"{environment}: removed {one}")
     if not paths and not tidied:
         out("nothing to recover")
     return code
 
 
-def _tidy(environment: str, out: Callable[[str], None]) -> bool:
-    """Whether there was something that no log is of."""
+def _tidy(environment: str) -> tuple[str, ...]:
+    """What there was that no log is of."""
     from gameday.recovery import tidy
 
     project = Project.find()
-    if not _is_known(project, environment):
-        return False
-    try:
-        found = tidy(project, environment)
-    except GamedayError as error:
-        out(f"{environment}: what else drills have left there cannot be known: {error}")
-        return True
-    for one in found:
-        out(f"{environment}: removed {one}")
-    return bool(found)
+    return tidy(project, environment) if _is_known(project, environment) else ()
 
 
 def _is_known(project: Project, environment: str) -> bool:

@@ -285,7 +285,7 @@ class Counting(Protocol):
     """What asks something that is not to be asked too much."""
 
     def asked(self) -> Mapping[str, int]:
-        """Requests of this process for this environment so far, by kind."""
+        """Requests of this target object so far, by kind: the runner and the engine's activities have one each."""
         ...
 
 
