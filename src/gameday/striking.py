@@ -28,6 +28,11 @@ HASTE = 2.5
 """Probes are sampled this many times as often while a change is expected: from the injection to its effect,
 and while the runbook works."""
 
+_LOOKS = 2
+_LATE_S = 2.0
+_SEES = ("scrape_s", "evaluation_s")
+"""Of a rule's floor: what passes at most until a rule without `for` is pending."""
+
 
 class Striking(Observation):
     """Preflight, arm, inject."""
@@ -208,8 +213,31 @@ class Striking(Observation):
             return False
         detail = self.watchers.answers()[probe].detail
         self.timeline.record(Kind.DURING_EFFECTIVE, probe=probe, detail=detail, waited_s=waited_s)
-        self._refuse_unless_quiet(self.scenario.known_alerts[:1])
+        expected = self.scenario.known_alerts[:1]
+        await self._looked_at(expected)
+        self._refuse_unless_quiet(expected)
         return True
+
+    async def _looked_at(self, names: Sequence[str]) -> None:
+        """Wait until the detector has seen what is in force now, as far as it says when it looks.
+
+        Its first evaluation may be of what was scraped before. Where another machine evaluates, we look more often
+        than that scrapes and evaluates, so that these intervals of its own are waited for.
+        """
+        interval_s = self.detector.describe().get("interval_s")
+        if not isinstance(interval_s, float | int):
+            return
+        floors = [rule.floor for rule in self.detector.rules() if rule.name in names]
+        theirs_s = max((sum(floor.get(part) or 0.0 for part in _SEES) for floor in floors), default=0.0)
+        now, looks = Instant.now(), set[int]()
+
+        def seen() -> bool:
+            last = self.detector.health().last_good
+            if last is not None and not last <= now:
+                looks.add(last.mono_ns)
+            return len(looks) >= _LOOKS and Instant.now() - now >= theirs_s
+
+        await self.until(seen, in_s(theirs_s + _LOOKS * interval_s + _LATE_S))
 
     async def injecting(self, fault: str, at: Mapping[str, Any]) -> None:
         """The fault is about to be applied: from now on its effect is looked for."""

@@ -84,7 +84,9 @@ def test_the_list_is_filtered_by_time_verdict_scenario_and_environment(project: 
 def test_what_is_no_time_or_verdict_is_refused_with_what_would_be_right(project: Project) -> None:
     done = gameday(project.root, "history", "--since", "yesterday")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "expected a day such as 2026-03-01, or how long ago such as 30d or 12h" in done.stderr
+    assert (
+        "expected a day such as 2026-03-01, a time such as 09:00, or how long ago such as 30d" in done.stderr
+    )
     done = gameday(project.root, "history", "--verdict", "GOOD")
     assert done.returncode == 2
     assert "inconclusive" in done.stderr
@@ -93,6 +95,10 @@ def test_what_is_no_time_or_verdict_is_refused_with_what_would_be_right(project:
 def test_since_is_a_day_an_instant_or_how_long_ago() -> None:
     assert parse_since("2026-03-01", NOW) == datetime(2026, 3, 1, tzinfo=UTC)
     assert parse_since("2026-03-01T09:00+02:00", NOW) == datetime(2026, 3, 1, 7, tzinfo=UTC)
+    hour = NOW.replace(minute=0, second=0, microsecond=0)
+    assert parse_since(f"{hour:%H:%M}", NOW) == parse_since(f"{hour:%H:%M:%S}Z", NOW) == hour
+    later = hour + timedelta(hours=1)
+    assert parse_since(f"{later:%H:%M}", NOW) == later - timedelta(days=1)
     assert parse_since("1d12h", NOW) == NOW - timedelta(hours=36)
     with pytest.raises(UsageError, match="name its day"):
         parse_since("800d", NOW)

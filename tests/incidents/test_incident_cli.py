@@ -202,6 +202,40 @@ def test_evidence_that_is_gone_is_said(shop: Shop, tmp_path: Path) -> None:
     assert "none of the 0 drills" in drafted.stderr
 
 
+def test_what_people_did_is_written_down_and_counted(tmp_path: Path) -> None:
+    root = write(tmp_path / "shop")
+    assert drill(root, "fails").returncode == 1
+    for wrong, says in (
+        (("log", "latest", "tell-customers", "--at", "soon"), "--at 'soon': expected a day"),
+        (("log", "latest", "tell-customers", "--at", "2020-01-01"), "before anything was known"),
+        (("log", "latest", "review", "--severity", "SEV-1"), "belongs to `classify`"),
+        (("log", "latest", "resolve"), "'resolve' is not one of"),
+        (("done", "latest", "99"), "no action item 99; there are 1 to"),
+    ):
+        refused = gameday(root, "incident", *wrong)
+        assert refused.returncode == 2
+        assert says in " ".join(refused.stderr.split())
+    (folder,) = (root / "reports/incidents").glob("INC-*")
+    assert json.loads((folder / "response.json").read_text())["log"] == []
+    said = ("--by", "Ana", "--severity", "SEV-3", "--note", "by phone", "-o", "json")
+    logged = gameday(root, "incident", "log", "latest", "classify", *said)
+    (entry,) = json.loads(logged.stdout)["response"]["log"]
+    assert (entry["what"], entry["by"], entry["severity"], entry["note"]) == (
+        "classify", "Ana", "SEV-3", "by phone",
+    )  # fmt: skip
+    shown = gameday(root, "incident", "show").stdout
+    assert f"{entry['at'][:19]}" in shown
+    assert "classify as SEV-3, by Ana: by phone" in shown
+    listed = gameday(root, "incident", "actions").stdout.splitlines()
+    assert listed[1].split("\t")[:2] == [folder.name, "1"]
+    assert gameday(root, "incident", "actions", "--overdue").stdout.count("\n") == 1
+    done = gameday(root, "incident", "done", folder.name, "1", "--by", "Bo")
+    assert (done.returncode, "by Bo)" in done.stdout) == (0, True)
+    assert gameday(root, "incident", "actions").stdout.splitlines() == [listed[0], *listed[2:]]
+    left = json.loads(gameday(root, "incident", "actions", "-o", "json").stdout)
+    assert len(left) == len(listed) - 2
+
+
 def test_the_table_of_severities_names_the_source_of_every_entry() -> None:
     done = gameday(ROOT, "incident", "severities")
     assert done.returncode == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +13,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from gameday.incidents.build import build
+from gameday.incidents.model import LogNote
+from gameday.incidents.people import with_done, with_draft, with_entry
 from gameday.incidents.store import Incidents, Stored
 from gameday.record import DrillRecord
 from gameday.reporting.postmortem import post_mortem
@@ -32,6 +35,8 @@ SECTIONS = [
     "Links",
 ]
 
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
 
 def stored(root: Path, record: DrillRecord) -> Stored:
     incidents = Incidents(root / "reports")
@@ -39,7 +44,7 @@ def stored(root: Path, record: DrillRecord) -> Stored:
     found, _ = incidents.create(
         record.drill, record.started.utc, lambda number, _: build(record, number, evidence, {})
     )
-    return incidents.drafted(found, datetime(2026, 3, 2, 12, tzinfo=UTC))
+    return incidents.change(found, lambda response: with_draft(response, NOON))
 
 
 def draft(root: Path, record: DrillRecord, title: str = "A title") -> str:
@@ -171,3 +176,20 @@ def test_it_names_systems_and_no_person(tmp_path: Path) -> None:
         "service",
         "canary",
     }
+
+
+def test_what_people_said_and_did_is_in_the_draft_as_text(tmp_path: Path) -> None:
+    record = records.failed(tmp_path / "one")
+    one, path = stored(tmp_path, record), tmp_path / "docs/post-mortems/one.md"
+    before = post_mortem(one, record, "A title", path, tmp_path)
+    assert "What people said" not in before
+    entry = LogNote(what="meet about the post-mortem", at=NOON, by="A|na", note="<b>all</b>")
+    response = with_done(with_entry(one.response, entry, NOON), 1, NOON, "Bo")
+    text = post_mortem(replace(one, response=response), record, "A title", path, tmp_path)
+    said = "2026-03-02T12:00:00Z  meet about the post-mortem, by A|na: <b>all</b>"
+    assert [
+        token.content for token in parsed(text) if said in "".join(c.content for c in token.children or ())
+    ]
+    assert "- [x] meet about the post-mortem" in text
+    assert "- [ ] meet about the post-mortem" in before
+    assert text.count("| Done 2026-03-02 |") == 1

@@ -15,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gameday.commands.files import schema
-from gameday.incidents.build import build, with_draft
+from gameday.incidents.build import build
 from gameday.incidents.impact import Impact, ProbeShare, classify, impact
 from gameday.incidents.lifecycle import Phase, deadlines, stages
 from gameday.incidents.model import Incident, Response
+from gameday.incidents.people import with_draft
 from gameday.incidents.severities import (
     ASKS,
     LEVELS,

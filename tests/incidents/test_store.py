@@ -15,6 +15,8 @@ from filelock import FileLock
 
 from gameday.errors import InvalidFile, UsageError
 from gameday.incidents import store
+from gameday.incidents.model import Response
+from gameday.incidents.people import with_draft
 from gameday.incidents.store import IncidentError, Incidents, Stored
 from incidents.writers import DAY, make
 
@@ -140,5 +142,22 @@ def test_a_draft_is_marked_in_what_lies_on_disk(tmp_path: Path) -> None:
     incidents = Incidents(tmp_path)
     stored, _ = incidents.create("drill", DAY, make)
     at = datetime(2026, 3, 2, 12, tzinfo=UTC)
-    assert incidents.drafted(stored, at) == incidents.find("latest")
+    assert incidents.change(stored, lambda one: with_draft(one, at)) == incidents.find("latest")
     assert incidents.find("latest").response.lifecycle[0].at == at
+
+
+def test_a_change_is_made_to_what_lies_on_disk_by_now_and_one_that_is_refused_writes_nothing(
+    tmp_path: Path,
+) -> None:
+    incidents = Incidents(tmp_path)
+    stored, _ = incidents.create("drill", DAY, make)
+    incidents.change(stored, lambda one: with_draft(one, DAY))
+    response = incidents.change(stored, lambda one: one.model_copy(update={"owner": "others"})).response
+    assert (response.owner, response.lifecycle[0].at) == ("others", DAY)
+
+    def refused(response: Response) -> Response:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        incidents.change(stored, refused)
+    assert incidents.find("latest").response == response

@@ -17,7 +17,7 @@ from gameday.project import Project
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gameday.incidents.model import Incident, Response
+    from gameday.incidents.model import Incident, Response, SeverityName
     from gameday.incidents.store import Incidents, Stored
     from gameday.record import DrillRecord
 
@@ -160,6 +160,7 @@ def post_mortem(draft: Draft) -> None:
         UsageError: there is no such incident or its drill is gone; or the draft is there already.
     """
     from gameday.commands.stored import evidence
+    from gameday.incidents.people import with_draft
     from gameday.record import load_record
     from gameday.reporting.postmortem import post_mortem as render
     from gameday.reporting.write import write_text
@@ -174,13 +175,92 @@ def post_mortem(draft: Draft) -> None:
     here = stored.evidence
     with evidence(str(here) if (here / "timeline.jsonl").exists() else stored.response.drill) as (folder, _):
         record = load_record(folder)
-        text = render(incidents.drafted(stored, datetime.now(UTC)), record, title, path, project.root)
+        drafted = incidents.change(stored, lambda response: with_draft(response, datetime.now(UTC)))
+        text = render(drafted, record, title, path, project.root)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, text)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error}") from error
     print(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What somebody says that people did: a duty, or `classify`; `at` as `--at` takes it."""
+
+    what: str
+    at: str | None
+    by: str | None
+    severity: SeverityName | None = None
+    note: str | None = None
+
+
+def log(reference: str, said: Said, *, as_json: bool) -> None:
+    """Write down what people did about an incident, and print it as it is now.
+
+    Raises:
+        UsageError: there is no such incident, or nobody can have done that then.
+    """
+    from gameday.incidents.model import LogNote
+    from gameday.incidents.people import CLASSIFY, with_entry
+
+    if said.severity is not None and said.what != CLASSIFY:
+        raise UsageError(f"--severity: what an incident was taken for belongs to `{CLASSIFY}`")
+    at, now = _instant(said.at)
+    entry = LogNote(what=said.what, at=at, by=said.by, severity=said.severity, note=said.note)
+    _change(reference, lambda response: with_entry(response, entry, now), as_json=as_json)
+
+
+def done(reference: str, number: int, at: str | None, by: str | None, *, as_json: bool) -> None:
+    """Mark an action item as done.
+
+    Raises:
+        UsageError: there is no such incident or no such item.
+    """
+    from gameday.incidents.people import with_done
+
+    when, _ = _instant(at)
+    _change(reference, lambda response: with_done(response, number, when, by), as_json=as_json)
+
+
+def _instant(at: str | None) -> tuple[datetime, datetime]:
+    """What `--at` means, and now."""
+    from gameday.commands.since import parse_since
+
+    now = datetime.now(UTC)
+    return (now if at is None else parse_since(at, now, "--at")), now
+
+
+def _change(reference: str, how: Callable[[Response], Response], *, as_json: bool) -> None:
+    incidents = _incidents(Project.find())
+    stored = incidents.find(reference)
+    try:
+        stored = incidents.change(stored, how)
+    except ValueError as error:
+        raise UsageError(f"{stored.incident.incident_id}: {error}") from error
+    _print(stored, as_json=as_json)
+
+
+def action_items(*, overdue: bool, as_json: bool) -> None:
+    """Print what is still to be done about all incidents, what is due first at the top."""
+    from gameday.incidents.people import open_items
+    from gameday.incidents.store import Stored
+    from gameday.reporting.incident_view import OpenItem, open_items_values, print_open_items
+
+    now = datetime.now(UTC)
+    found = [
+        OpenItem(one.incident.incident_id, number, item, overdue=item.due < now)
+        for one in _incidents(Project.find()).all()
+        if isinstance(one, Stored)
+        for number, item in open_items(one.response)
+        if not overdue or item.due < now
+    ]
+    found.sort(key=lambda one: (one.item.due, one.incident_id, one.number))
+    if as_json:
+        print(json.dumps(open_items_values(found), ensure_ascii=False, indent=2))
+    else:
+        print_open_items(found)
 
 
 def _asked(what: str, default: str) -> str:

@@ -80,6 +80,73 @@ def report(
     command.report(drill, as_json=output is Output.JSON)
 
 
+class Did(StrEnum):
+    """What people may say that they did; but for `classify` by the names of `Duty`."""
+
+    CLASSIFY = "classify"
+    TELL_MANAGEMENT = "tell-management"
+    TELL_CUSTOMERS = "tell-customers"
+    STATUS_PAGE = "status-page"
+    TELL_RESOLVED = "tell-resolved"
+    REVIEW = "review"
+    PUBLISH = "publish"
+    PLAN = "plan"
+    FOLLOW_UP = "follow-up"
+
+
+_At = Annotated[
+    str | None,
+    typer.Option("--at", metavar="WHEN", help="09:14:30Z, 2026-03-02T09:14Z, or how long ago: 5m. Now."),
+]
+_By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who did it.")]
+
+
+@app.command()
+def log(
+    incident: _Incident,
+    did: Annotated[Did, typer.Argument(help="What people did.")],
+    at: _At = None,
+    by: _By = None,
+    severity: Annotated[
+        SeverityName | None, typer.Option(help="With `classify`: what they took it for.")
+    ] = None,
+    note: Annotated[str | None, typer.Option(help="What else is worth knowing.")] = None,
+    output: OutputOption = Output.HUMAN,
+) -> None:
+    """Write down what people did, which a drill does not see: lifecycle and deadlines count it."""
+    from gameday.commands import incidents as command
+    from gameday.incidents.severities import Duty
+
+    what = did.value if did is Did.CLASSIFY else Duty[did.name].value
+    said = command.Said(what, at, by, severity.value if severity else None, note)
+    command.log(incident, said, as_json=output is Output.JSON)
+
+
+@app.command()
+def done(
+    incident: _Incident,
+    number: Annotated[int, typer.Argument(metavar="ITEM", help="The action item's number, from 1.")],
+    at: _At = None,
+    by: _By = None,
+    output: OutputOption = Output.HUMAN,
+) -> None:
+    """Mark an action item as done."""
+    from gameday.commands import incidents as command
+
+    command.done(incident, number, at, by, as_json=output is Output.JSON)
+
+
+@app.command("actions")
+def action_items(
+    overdue: Annotated[bool, typer.Option("--overdue", help="Only what is overdue.")] = False,
+    output: OutputOption = Output.HUMAN,
+) -> None:
+    """Action items of all incidents that are still open, what is due first at the top."""
+    from gameday.commands import incidents as command
+
+    command.action_items(overdue=overdue, as_json=output is Output.JSON)
+
+
 @app.command("post-mortem")
 def post_mortem(
     incident: Annotated[

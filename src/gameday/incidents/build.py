@@ -8,7 +8,7 @@ from typing import Any
 
 from gameday.incidents.actions import Action, actions
 from gameday.incidents.impact import Impact, Severity, classify, impact
-from gameday.incidents.lifecycle import Phase, deadlines, detected, recovered, stages
+from gameday.incidents.lifecycle import deadlines, detected, recovered, stages
 from gameday.incidents.model import (
     ActionNote,
     DeadlineNote,
@@ -19,7 +19,7 @@ from gameday.incidents.model import (
     Response,
     SeverityNote,
 )
-from gameday.incidents.severities import Duty, levels, named
+from gameday.incidents.severities import levels, named
 from gameday.intervals import restoring_step
 from gameday.plan import describe_during, describe_fault
 from gameday.record import DrillRecord
@@ -151,21 +151,3 @@ def _severity(severity: Severity, declared: str) -> SeverityNote:
         declared=declared,
         called={level.source.value: level.name for level in levels(severity.rank)},
     )
-
-
-def with_draft(response: Response, at: datetime) -> Response:
-    """The same, with a post-mortem that was drafted at `at`, unless it has one."""
-    phase, duty = Phase.POST_MORTEM.value, Duty.DRAFT.value
-    if any(one.phase == phase and one.at is not None for one in response.lifecycle):
-        return response
-    lifecycle = tuple(
-        PhaseNote(phase=phase, at=at, detail="draft written") if one.phase == phase else one
-        for one in response.lifecycle
-    )
-    deadlines = tuple(
-        one.model_copy(update={"done": at, "result": "met" if at <= one.due else "missed"})
-        if one.duty == duty and one.due is not None
-        else one
-        for one in response.deadlines
-    )
-    return response.model_copy(update={"lifecycle": lifecycle, "deadlines": deadlines})

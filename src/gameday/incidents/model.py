@@ -119,7 +119,21 @@ class ActionNote(Model):
     owner: str
     due: Exact
     priority: Literal["High", "Medium"]
-    status: Literal["Open"] = "Open"
+    status: Literal["Open", "Done"] = "Open"
+    done_at: Exact | None = None
+    done_by: str | None = None
+
+
+class LogNote(Model):
+    """What people say that they did: a drill does not see it."""
+
+    what: str
+    """A duty, or `classify`."""
+    at: Exact
+    by: str | None = None
+    severity: SeverityName | None = None
+    """What they took it for; of `classify` alone."""
+    note: str | None = None
 
 
 class Response(Model):
@@ -141,3 +155,4 @@ class Response(Model):
     lifecycle: tuple[PhaseNote, ...]
     deadlines: tuple[DeadlineNote, ...]
     action_items: tuple[ActionNote, ...]
+    log: tuple[LogNote, ...] = ()

@@ -22,7 +22,6 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from gameday.errors import GamedayError, InvalidFile, Problem, UsageError
-from gameday.incidents.build import with_draft
 from gameday.incidents.model import ID_PATTERN, Incident, Response
 from gameday.reporting.document import json_text
 from gameday.reporting.write import write_text
@@ -118,14 +117,15 @@ class Incidents:
             "`gameday incident list` lists them"
         )
 
-    def drafted(self, stored: Stored, at: datetime) -> Stored:
-        """The incident whose post-mortem has a draft since `at`; a later draft changes nothing.
+    def change(self, stored: Stored, how: Callable[[Response], Response]) -> Stored:
+        """The incident with another response, from what it is by now: others may have written meanwhile.
 
         Raises:
             IncidentError: it cannot be written.
+            ValueError: of `how`; nothing is written.
         """
         with self._locked():
-            response = with_draft(self._read(stored.folder).response, at)
+            response = how(self._read(stored.folder).response)
             write_text(stored.folder / RESPONSE, json_text(response.model_dump(mode="json")))
             return Stored(stored.folder, stored.incident, response)
 

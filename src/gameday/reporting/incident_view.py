@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import IO, Any
 
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gameday.incidents.model import NOT_MEASURED, DeadlineNote, ImpactNote, utc_text
+from gameday.incidents.model import NOT_MEASURED, ActionNote, DeadlineNote, ImpactNote, LogNote, utc_text
 from gameday.incidents.severities import RANKS, Ask, Duty, asks, levels, named
 from gameday.incidents.store import RECORD, Stored
 from gameday.reporting.terminal import SIGNS, console_for
@@ -60,6 +61,22 @@ def asked_text(deadline: DeadlineNote) -> str:
     return f"within {span}" if deadline.due else span
 
 
+def said_text(entry: LogNote) -> str:
+    """`2026-03-02T09:14:30Z  tell customers, by Ana: by mail`."""
+    severity = f" as {entry.severity}" if entry.severity else ""
+    by = f", by {entry.by}" if entry.by else ""
+    note = f": {entry.note}" if entry.note else ""
+    return f"{utc_text(entry.at)}  {entry.what}{severity}{by}{note}"
+
+
+def item_text(item: ActionNote) -> str:
+    """`owner payments, due 2026-03-09`, and whether it is done."""
+    text = f"owner {item.owner}, due {item.due:%Y-%m-%d}"
+    if item.done_at is None:
+        return text
+    return f"{text}, done {item.done_at:%Y-%m-%d}" + (f" by {item.done_by}" if item.done_by else "")
+
+
 def _span(seconds: float) -> str:
     """`17.6s`, `5m7s`, `7d`: as exact as people read it."""
     return span_text(timedelta(seconds=round(seconds, 1 if seconds < 120 else None)))
@@ -102,9 +119,11 @@ def print_incident(stored: Stored, stream: IO[str] | None = None) -> None:
         console, "Lifecycle", (f"{one.phase:<14}{when(one.at):<22}{one.detail}" for one in response.lifecycle)
     )
     _deadlines(console, response.deadlines)
+    if response.log:
+        _section(console, "Said by people", map(said_text, response.log))
     todo = [
-        f"[{one.priority}] {one.action} (owner {one.owner}, due {one.due:%Y-%m-%d})"
-        for one in response.action_items
+        f"{number}. [{one.priority}] {one.action} ({item_text(one)})"
+        for number, one in enumerate(response.action_items, 1)
     ]
     _section(console, "Action items", todo or ["none"])
     console.print()
@@ -178,6 +197,57 @@ def _cells(one: Stored) -> list[str]:
         one.response.verdict,
         one.response.drill,
         one_line(incident.title),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenItem:
+    """An action item that is not done, and whose incident it is of."""
+
+    incident_id: str
+    number: int
+    item: ActionNote
+    overdue: bool
+
+
+def print_open_items(found: Sequence[OpenItem], stream: IO[str] | None = None) -> None:
+    """A table on a terminal, tab-separated lines elsewhere."""
+    stream = stream or sys.stdout
+    console = console_for(stream, live=stream.isatty())
+    if not console.is_terminal:
+        head = "incident\titem\tdue\toverdue\tpriority\towner\taction"
+        rows = [
+            f"{one.incident_id}\t{one.number}\t{one.item.due:%Y-%m-%d}\t{'yes' if one.overdue else 'no'}\t"
+            f"{one.item.priority}\t{one_line(one.item.owner)}\t{one_line(one.item.action)}"
+            for one in found
+        ]
+        stream.write("\n".join([head, *rows]) + "\n")
+        return
+    if not found:
+        console.print("no open action items")
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    for name in ("Incident", "Item", "Due", "Owner"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("Action", overflow="fold")
+    for one in found:
+        due = Text(f"{one.item.due:%Y-%m-%d}", style="bold red" if one.overdue else "")
+        action = f"[{one.item.priority}] {one_line(one.item.action)}"
+        table.add_row(
+            Text(one.incident_id), Text(str(one.number)), due, Text(one_line(one.item.owner)), Text(action)
+        )
+    console.print(table, soft_wrap=False)
+
+
+def open_items_values(found: Sequence[OpenItem]) -> list[dict[str, Any]]:
+    return [
+        {
+            "incident": one.incident_id,
+            "item": one.number,
+            "overdue": one.overdue,
+            **one.item.model_dump(mode="json", include={"action", "owner", "due", "priority"}),
+        }
+        for one in found
     ]
 
 

@@ -23,7 +23,7 @@ from gameday.incidents.severities import AFTER_RESOLUTION
 from gameday.incidents.store import RECORD, RESPONSE, Stored
 from gameday.intervals import Result
 from gameday.record import DrillRecord
-from gameday.reporting.incident_view import asked_text, duration_text, loss_text, share_text, when
+from gameday.reporting.incident_view import asked_text, duration_text, loss_text, said_text, share_text, when
 from gameday.reporting.markdown import escape
 from gameday.reporting.sentences import sentence
 from gameday.reporting.summary import figures, in_time, notices, origin, proven, signed, steps
@@ -198,6 +198,7 @@ def _template() -> Template:
         "when_due": _when_due,
         "asked": asked_text,
         "day": _day,
+        "said": said_text,
     }
     environment.filters |= filters
     return environment.get_template("post-mortem.md.j2")
