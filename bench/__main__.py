@@ -24,7 +24,7 @@ MEASUREMENTS = {
     "accuracy": "instants of a drill against an independent observer that samples every 5 ms",
     "observer_cost": "processor and memory of a runner that observes, against a bare loop",
     "containers": "a container's death against `docker kill`; a partition until it is in force",
-    "cluster": "the death of a hundred pods against `kubectl delete pod -l`",
+    "cluster": "the death of a deployment's pods against `kubectl delete pod -l`",
     "detection": "time to detect by Prometheus against an observer that asks its API every 10 ms",
     "proxy": "the fault proxy against a direct connection: delay and throughput",
     "history": "the page and the list of a history of 1 k, 10 k and 100 k drills, against `gameday --help`",
