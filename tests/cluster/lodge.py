@@ -18,8 +18,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import psutil
-
 from cluster.quarters import CONTEXT, Quarters, kubectl
 from containers.tavern import BAR, RUNBOOK
 from containers.tavern import RULES as TAVERN_RULES
@@ -149,12 +147,6 @@ class Lodge(Inn):
         """Other tests may have drained the node."""
         for component in ("cellar", "bar"):
             until(partial(self.answers, component), 60, f"{component} answers")
-
-    def end(self, runner: subprocess.Popen[str]) -> None:
-        """All processes of a drill at once, as when its machine is gone."""
-        for process in [psutil.Process(runner.pid), *psutil.Process(runner.pid).children(recursive=True)]:
-            process.kill()
-        runner.communicate(timeout=10)
 
     def answers(self, component: str) -> bool:
         """Asked from this machine, as a probe does."""

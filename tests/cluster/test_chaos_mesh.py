@@ -23,7 +23,7 @@ from gameday.fields import parse
 from gameday.rbac import manifests, runner_needs
 from gameday.targets.kubernetes.target import KubernetesTarget
 from gameday.undo import revert
-from process.inn import until
+from process.inn import kill_all, until
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.alone, pytest.mark.xdist_group("cluster-nodes")]
 NAME = "gameday-delay"
@@ -313,7 +313,7 @@ def test_the_dead_man_job_removes_what_a_killed_runner_left(slow_lodge: Lodge) -
         folder = slow_lodge.wait_for("fault.injected", runner, known)
         assert folder is not None, runner.communicate(timeout=10)[0]
         assert len(resources(slow_lodge.quarters)) == 1
-        slow_lodge.end(runner)
+        kill_all(runner)
         until(lambda: not resources(slow_lodge.quarters), 90, "the job has had it reverted")
         until(slow_lodge.is_whole, 60, "and nothing of gameday is left")
 
@@ -324,7 +324,7 @@ def test_recover_on_another_machine_removes_it(slow_lodge: Lodge, tmp_path: Path
         known = slow_lodge.folders()
         runner = slow_lodge.start_drill("cellar-slow")
         assert slow_lodge.wait_for("fault.injected", runner, known) is not None
-        slow_lodge.end(runner)
+        kill_all(runner)
         slow_lodge.quarters.do("delete", "jobs", "--all", "--cascade=foreground")
         other = slow_lodge.another(tmp_path / "other")
         until(lambda: other.gameday("recover", "-e", "lodge").code == 0, 60, "recovered elsewhere")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cluster.lodge import Lodge
-from process.inn import until
+from process.inn import kill_all, until
 
 pytestmark = [
     pytest.mark.kubernetes,
@@ -61,7 +61,7 @@ def test_a_runner_that_is_killed_is_reverted_by_the_job_alone(lodge: Lodge) -> N
     (records,) = lodge.records()
     assert f'"drill":"{folder.name}"' in records["data"]["log"]
 
-    lodge.end(runner)
+    kill_all(runner)
 
     until(lodge.is_whole, EXPIRES_S, "the job has reverted, and nothing of it is there")
     assert list((lodge.root / ".gameday" / "undo").glob("*.jsonl"))
@@ -135,7 +135,7 @@ def test_recover_on_another_machine_finds_what_is_left_and_reverts_it(lodge: Lod
     assert not lodge.answers("cellar")
 
     lodge.quarters.do("delete", "job", "--all", "--cascade=foreground")  # nobody else will
-    lodge.end(runner)
+    kill_all(runner)
     done = elsewhere.gameday("recover", "-e", "lodge")
 
     assert done.code == 0, done.stdout + done.stderr
@@ -152,7 +152,7 @@ def test_recover_on_another_machine_finds_what_is_left_and_reverts_it(lodge: Lod
 def test_another_namespace_of_the_same_name_is_not_reverted(lodge: Lodge) -> None:
     log = lodge.root / ".gameday" / "undo" / "d1.jsonl"
     runner, folder = lodge.struck()
-    lodge.end(runner)
+    kill_all(runner)
     header, *rest = (log.parent / f"{folder.name}.jsonl").read_text(encoding="utf-8").splitlines()
     log.write_text(
         "\n".join([json.dumps({**json.loads(header), "drill": "d1", "identity": "other"}), *rest, ""])
@@ -196,7 +196,7 @@ def test_a_pod_that_is_lost_has_a_successor_that_acts(lodge: Lodge) -> None:
     )
     assert runner.poll() is None
 
-    lodge.end(runner)
+    kill_all(runner)
 
     until(lodge.is_whole, EXPIRES_S, "the job has reverted")
     assert lodge.gameday("recover").code == 0
@@ -237,7 +237,7 @@ def test_a_variable_that_the_environment_needs_reaches_it_and_is_shown_nowhere(
     shown = lodge.quarters.do("get", "configmaps,jobs,leases,pods", "-o", "yaml")
     assert "hunter2" not in shown
 
-    lodge.end(runner)
+    kill_all(runner)
 
     until(lodge.is_whole, EXPIRES_S, "the job has reverted, and nothing of it is there")
     assert lodge.gameday("recover").code == 0
@@ -268,7 +268,7 @@ def test_while_the_api_server_is_away_the_job_does_not_act(lodge: Lodge) -> None
 def test_after_the_api_server_was_away_the_job_reverts(lodge: Lodge) -> None:
     runner, _ = lodge.struck("120s")
     freezing = freeze()
-    lodge.end(runner)
+    kill_all(runner)
     assert freezing.wait(timeout=60) == 0
 
     until(lodge.is_whole, EXPIRES_S, "the job has reverted")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import httpx
 import pytest
 import yaml
 
+from cluster.provisioner import provisioning
 from cluster.quarters import CONTEXT, eventually, kubectl
 from gameday.environment import load_environment
 from gameday.project import Project
@@ -235,3 +237,29 @@ def test_after_down_the_hotel_begins_with_an_empty_database(standing: Kubernetes
     assert len(standing.up()) == len(standing.environment.components)
     assert not found(standing, "up-1")
     assert book(standing, "up-1").status_code == 201
+
+
+@pytest.mark.long
+def test_volumes_that_the_cluster_provisions_are_claimed_from_its_default_class(
+    standing: KubernetesTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last one: the hotel is taken down and brought up as it is shipped, from `overlays/provisioned`."""
+    standing.down()
+    monkeypatch.setenv("VOLUMES", "provisioned")
+    environment = load_environment(ROOT / "environments" / "hotel-kubernetes.yaml")
+    target = KubernetesTarget(environment, "hotel-kubernetes", standing.project)
+    provides = json.loads(kubectl("get", "storageclasses", "-o", "json"))["items"]
+    folder = Path("/var/lib/gameday-test-volumes")
+    with nullcontext() if provides else provisioning(folder, NAMESPACE):
+        try:
+            assert set(target.up()) == set(environment.components)
+            assert book(target, "provisioned-1").status_code == 201
+            claims = get("persistentvolumeclaims")["items"]
+            assert [one["status"]["phase"] for one in claims] == ["Bound"] * 3
+            assert all(one["spec"]["storageClassName"] for one in claims)
+            kubectl("-n", NAMESPACE, "delete", "pod", "database-0")
+            target.start("database", 120)
+            assert eventually(lambda: found(target, "provisioned-1"), 60, 0.5)
+        finally:
+            target.down()
+    assert kubectl("get", "namespace", NAMESPACE, "--ignore-not-found") == ""

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from cluster.lodge import Lodge
-from process.inn import until
+from process.inn import kill_all, until
 
 pytestmark = [
     pytest.mark.kubernetes,
@@ -50,7 +50,7 @@ def test_nothing_is_left_of_a_drill_that_was_killed_at(lodge: Lodge, moment: str
     folder = lodge.wait_for(moment, runner, known)
     assert folder is not None, runner.communicate()[0]
 
-    lodge.end(runner)
+    kill_all(runner)
 
     until(lodge.is_whole, 120, "everything is as before, and nothing of gameday is there")
     assert workloads(lodge) == before
@@ -74,7 +74,7 @@ def test_fifty_runners_killed_at_random_moments_leave_nothing_behind(lodge: Lodg
     for number in range(RUNS):
         runner = lodge.start_drill()
         time.sleep(moments.uniform(0.2, 20))
-        lodge.end(runner)
+        kill_all(runner)
         if number % 2:
             lodge.quarters.do("delete", "job", "--all", "--cascade=foreground")
             done = lodge.gameday("recover", "-e", "lodge")

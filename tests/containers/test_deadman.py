@@ -24,7 +24,7 @@ from gameday.project import Project
 from gameday.targets.docker.deadman import ContainerSwitch
 from gameday.targets.docker.switch_container import LABEL
 from gameday.targets.docker.target import DockerTarget
-from process.inn import GAMEDAY, environ_for, kill, until
+from process.inn import GAMEDAY, environ_for, kill, kill_all, until
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(180), pytest.mark.xdist_group("tavern-switch")]
 
@@ -263,9 +263,7 @@ def test_all_processes_of_the_drill_killed_at_once_leave_it_to_the_switch(tavern
     runner = tavern.start_drill()
     assert tavern.wait_for("fault.effective", runner, known)
 
-    for process in [psutil.Process(runner.pid), *psutil.Process(runner.pid).children(recursive=True)]:
-        process.kill()
-    runner.communicate(timeout=10)
+    kill_all(runner)
 
     until(lambda: is_over(tavern), 30, "no process and no helper of the drill")
     assert {event["data"]["by"] for event in events_of(tavern, "undo.ended")} == {"dead-man switch"}

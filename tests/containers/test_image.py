@@ -171,3 +171,24 @@ def test_an_installed_wheel_builds_the_same_image(tmp_path: Path) -> None:
     assert set(found) - {"from"} == {name for name, _ in image._files()} - {"requirements.txt"}
     assert bytes.fromhex(found["Dockerfile"]) == image._dockerfile()
     assert Path(found["from"]).is_relative_to(into)
+
+
+def test_images_of_earlier_versions_go_but_for_the_newest_and_what_is_in_use(
+    own: str, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(version: int) -> str:
+        write(monkeypatch, f"{QUICK}ENV FOR={own} VERSION={version}\n")
+        return helper_image(engine)
+
+    client = docker.from_env()
+    first = build(0)
+    used = client.containers.create(first, ["true"], name=f"{own}-user")
+    try:
+        tags = [build(version) for version in range(1, image._KEPT + 2)]
+        there = {tag for one in client.images.list(own) for tag in one.tags}
+        assert {first, tags[-1], f"{own}:latest"} <= there
+        # images are as old as a second tells
+        assert len(there - {f"{own}:latest"}) == image._KEPT + 1
+    finally:
+        used.remove(force=True)
+        client.close()

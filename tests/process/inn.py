@@ -271,6 +271,13 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.wait(timeout=10)
 
 
+def kill_all(process: subprocess.Popen[str]) -> None:
+    """With its descendants at once, as when its machine is gone."""
+    for one in [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]:
+        one.kill()
+    process.communicate(timeout=10)
+
+
 def until(condition: Callable[[], bool], within_s: float, what: str) -> None:
     deadline = time.monotonic() + within_s
     while not condition():

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 DISTRIBUTION = "gameday-runner"
 REPOSITORY = "gameday/runner"
 _BUILD_TIMEOUT_S = 900.0
+_LABEL, _HELPER = "gameday.image", "helper"
+_KEPT = 5
+"""Images: several versions may be at work side by side, in checkouts of their own."""
 _BASE = re.compile(r"^FROM\s+(\S+)(?:\s+AS\s+(\S+))?", re.MULTILINE)
 _known: set[str] = set()
 
@@ -82,9 +85,23 @@ def _alone(deadline: Deadline) -> Iterator[None]:
 
 def _build(engine: Engine, tag: str, deadline: Deadline) -> None:
     _ensure_base(engine, deadline)
-    build_image(engine, io.BytesIO(_context()), tag, deadline, _quiet, labels={"gameday.image": "helper"})
+    build_image(engine, io.BytesIO(_context()), tag, deadline, _quiet, labels={_LABEL: _HELPER})
     with engine.translated(f"tag {tag}"):
         engine.api.tag(tag, REPOSITORY, "latest")
+    _remove_old(engine)
+
+
+def _remove_old(engine: Engine) -> None:
+    """Each version of gameday has an image of its own: all but the newest go. One that a container uses stays."""
+    import docker.errors
+
+    with engine.translated("list images"):
+        images = engine.api.images(name=REPOSITORY, filters={"label": f"{_LABEL}={_HELPER}"})
+    newest_first = sorted(images, key=lambda one: one["Created"], reverse=True)
+    for one in newest_first[_KEPT:]:
+        for tag in one["RepoTags"] or ():
+            with contextlib.suppress(docker.errors.APIError):  # in use, or somebody else has removed it
+                engine.api.remove_image(tag)
 
 
 def _ensure_base(engine: Engine, deadline: Deadline) -> None:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+from gameday import strays
 from gameday.errors import OperationTimedOut, TargetError, UsageError
 from gameday.targets.kubernetes.api import MERGE_PATCH
 from gameday.targets.kubernetes.changing import until_nobody_interferes
@@ -28,7 +29,6 @@ CORDONED = "gameday.dev/cordoned"
 _TAINT = "node.kubernetes.io/unschedulable"
 _MIRROR = "kubernetes.io/config.mirror"
 _ENDED = ("Succeeded", "Failed")
-_DRILL = "GAMEDAY_DRILL"
 _POLL_S = 0.1
 _AGAIN_S = 0.5
 _BUDGET = 429
@@ -90,7 +90,7 @@ class ClusterNodes(KubernetesInstance):
             note = {
                 "environment": self.instance,
                 "component": component,
-                "drill": os.environ.get(_DRILL, ""),
+                "drill": os.environ.get(strays.VARIABLE, ""),
                 "until": until.isoformat(timespec="seconds"),
             }
             for name in below:
