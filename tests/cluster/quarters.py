@@ -262,7 +262,9 @@ class Quarters:
         return seen
 
     def close(self) -> None:
-        kubectl("delete", "namespace", self.namespace, "--wait=true", "--timeout=90s", check=False)
+        """Not waited for: a cluster looks at a namespace that ends only every so many seconds."""
+        self.do("delete", "pods", "--all", "--grace-period=1", "--wait=false", check=False)
+        kubectl("delete", "namespace", self.namespace, "--wait=false", check=False)
         for volume in self.volumes:
             kubectl("delete", "persistentvolume", volume, "--ignore-not-found", "--wait=false", check=False)
         shutil.rmtree(self.folder / "volumes", ignore_errors=True)

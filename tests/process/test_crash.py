@@ -15,7 +15,7 @@ import pytest
 from process.crashes import AFTER, BEFORE_THE_UNDO_IS_RECORDED, kill_after
 from process.inn import GAMEDAY, RULES, SCENARIO, Inn, kill, until
 
-pytestmark = [pytest.mark.process, pytest.mark.xdist_group("inn")]
+pytestmark = [pytest.mark.process, pytest.mark.xdist_group("inn-crash")]
 
 SWITCH_WITHIN_S = 30
 
