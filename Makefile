@@ -99,7 +99,7 @@ test: $(DEV_STAMP) ## Run the tests (all but those marked docker, kubernetes, lo
 	$(BIN)/pytest -m 'not long and not catalogue and not docker and not kubernetes' -n 2 --dist loadgroup
 
 test-docker: $(DEV_STAMP) ## Run the tests that need a Docker engine (all but those marked long or catalogue)
-	$(BIN)/pytest -m 'docker and not kubernetes and not long and not catalogue and not engine_restart' -n 2 --dist loadgroup --timeout 600
+	$(BIN)/pytest -m 'docker and not kubernetes and not long and not catalogue and not engine_restart' -n 3 --dist loadgroup --timeout 600
 
 test-docker-drills: $(DEV_STAMP) ## Run shipped drills in Docker, one of each kind; 5 minutes, nothing beside it
 	$(BIN)/pytest -m 'docker and catalogue and not kubernetes and not long' -n 2 --dist loadgroup --timeout 1200
@@ -115,7 +115,7 @@ test-kubernetes-drills: $(DEV_STAMP) ## Run shipped drills in Kubernetes, one of
 	$(BIN)/pytest -m 'kubernetes and catalogue and not long' --timeout 1200
 
 test-drills: $(DEV_STAMP) ## Run shipped drills of each kind: as they are, with an idle runbook, disarmed; 9 minutes
-	$(BIN)/pytest -m 'catalogue and not long and not docker and not kubernetes' -n 2 --dist loadgroup
+	$(BIN)/pytest -m 'catalogue and not long and not docker and not kubernetes' -n 3 --dist loadgroup
 
 test-all: $(DEV_STAMP) ## Run the tests, the long ones too: 50 kills, drills at the seeds' real figures
 	$(BIN)/pytest -n 2 --dist loadgroup --timeout 2400

@@ -18,18 +18,37 @@ ARGUMENTS = [
     "--no-first-run",
 ]
 
+_EACH_S = 20.0
+_LONGEST_S = 600.0
+
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep `xdist_group` at work: xdist 3.8 writes a test's group where pytest 9.2 no longer looks, so that every test
-    was a group of its own, and each worker brought up every environment."""
+    """Of several workers, what takes long begins first, so that none waits for another's last test of minutes."""
     if not getattr(config.option, "loadgroup", False) or not hasattr(config, "workerinput"):
         return
+    groups: dict[str, list[pytest.Item]] = {}
     for item in items:
-        mark = item.get_closest_marker("xdist_group")
-        if mark is None or item.nodeid.rfind("@") > item.nodeid.rfind("]"):
-            continue
+        groups.setdefault(_keep_group(item), []).append(item)
+    items[:] = [item for group in sorted(groups.values(), key=_may_take_s, reverse=True) for item in group]
+
+
+def _keep_group(item: pytest.Item) -> str:
+    """Keep `xdist_group` at work: xdist 3.8 writes a test's group where pytest 9.2 no longer looks, so that every test
+    was a group of its own, and each worker brought up every environment. Returns the group, or the test itself."""
+    mark = item.get_closest_marker("xdist_group")
+    if mark is None:
+        return item.nodeid
+    if item.nodeid.rfind("@") <= item.nodeid.rfind("]"):
         item._id = type(item._id).parse(f"{item.nodeid}@{mark.args[0]}")
+    return str(mark.args[0])
+
+
+def _may_take_s(group: list[pytest.Item]) -> float:
+    """By the longest time-out in it, up to a limit, and by how many there are. Only good for an order."""
+    marks = [mark for item in group if (mark := item.get_closest_marker("timeout")) is not None]
+    longest_s = max((float(mark.args[0]) for mark in marks), default=180.0)
+    return min(longest_s, _LONGEST_S) + _EACH_S * len(group)
 
 
 @pytest.hookimpl(trylast=True)

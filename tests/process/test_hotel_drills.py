@@ -166,6 +166,8 @@ def test_the_dead_man_switch_puts_back_every_kind_of_fault(hotel: Hotel, scenari
     assert hotel.verdict()["exit_code"] == 4
     assert hotel.checks()["undone"] == "met"
     until(hotel.takes_bookings, 30, "bookings are taken as before")
+    assert runner.stdout is not None
+    runner.stdout.close()
 
 
 # --- what the rules of the original file cannot see, and what they see wrongly -----------------------------------
