@@ -23,10 +23,9 @@ from gameday.history import History
 from gameday.project import Project
 from process.inn import GAMEDAY
 
-# long: a drill or several each, and an overloaded machine fails them
+# alone or long: a drill or several each, and an overloaded machine fails them
 pytestmark = [
     pytest.mark.kubernetes,
-    pytest.mark.long,
     pytest.mark.timeout(600),
     pytest.mark.xdist_group("row"),
 ]
@@ -115,6 +114,7 @@ def measured(row: Row, scenarios: list[str], parallel: int) -> tuple[float, floa
     return wall_s, max(drill["duration_s"] for drill in drills.values()), drills
 
 
+@pytest.mark.alone
 def test_drills_of_different_components_run_side_by_side_and_their_evidence_is_kept(
     row: Row, tmp_path: Path
 ) -> None:
@@ -143,6 +143,7 @@ def test_drills_of_different_components_run_side_by_side_and_their_evidence_is_k
     )
 
 
+@pytest.mark.long
 def test_drills_of_the_same_component_wait_for_each_other(row: Row) -> None:
     room = row.rooms[0]
     row.write(
@@ -174,6 +175,7 @@ def test_forty_drills_take_hardly_longer_than_their_waves(runner_image: str) -> 
 # --- verdicts -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.alone
 def test_the_verdict_is_the_exit_code_of_the_pod_and_the_worst_one_that_of_the_command(row: Row) -> None:
     useless = (row.root / "runbooks/room-01.md").read_text().replace("{start: room-01}", "{start: room-02}")
     row.write("runbooks/room-01.md", useless)
@@ -195,6 +197,7 @@ def test_the_verdict_is_the_exit_code_of_the_pod_and_the_worst_one_that_of_the_c
     assert job["status"]["completedIndexes"] == "0"
 
 
+@pytest.mark.long
 def test_a_pod_that_is_killed_is_not_repeated_and_its_drill_is_put_back(row: Row) -> None:
     name, runner = started(row, row.scenarios[:1])
     try:
@@ -210,6 +213,7 @@ def test_a_pod_that_is_killed_is_not_repeated_and_its_drill_is_put_back(row: Row
     assert len(row.quarters.listed("pods", f"batch.kubernetes.io/job-name={name}")) <= 1
 
 
+@pytest.mark.long
 def test_recover_on_another_machine_finds_what_a_drill_beside_others_has_left(
     row: Row, tmp_path: Path
 ) -> None:
@@ -253,6 +257,7 @@ def held(row: Row, room: str) -> bool:
     return "gameday.dev/held" in (row.quarters.get("deployment", room)["metadata"].get("annotations") or {})
 
 
+@pytest.mark.long
 def test_ctrl_c_leaves_the_job_running_and_says_how_to_follow_it(row: Row) -> None:
     name, runner = started(row, row.scenarios[:1])
     time.sleep(2)
@@ -268,6 +273,7 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_follow_it(row: Row) -> No
     assert "1 drills: 1 PASS" in followed.stdout
 
 
+@pytest.mark.long
 def test_a_deleted_job_puts_everything_back(row: Row) -> None:
     done = row.submit(scenarios=row.scenarios[:1])
     assert done.code == 0, done.stderr
@@ -280,6 +286,7 @@ def test_a_deleted_job_puts_everything_back(row: Row) -> None:
 # --- what is refused, and what is said -------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_what_cannot_be_carried_out_is_refused_before_anything_is_made(row: Row) -> None:
     before = row.quarters.everything()
     unknown = row.submit(scenarios=["room-00-down", "nothing"])
@@ -294,6 +301,7 @@ def test_what_cannot_be_carried_out_is_refused_before_anything_is_made(row: Row)
     assert row.quarters.everything() == before
 
 
+@pytest.mark.long
 def test_a_missing_service_account_is_named(row: Row) -> None:
     account = row.quarters.get("serviceaccount", "gameday")
     row.quarters.do("delete", "serviceaccount", "gameday")
@@ -307,6 +315,7 @@ def test_a_missing_service_account_is_named(row: Row) -> None:
     assert "gameday rbac" in done.stderr
 
 
+@pytest.mark.long
 def test_a_secret_that_is_not_there_is_said_while_waiting(row: Row) -> None:
     runner = subprocess.Popen(
         [*GAMEDAY, "submit", "room-00-down", "-e", "row", "--wait", "--history-secret", "nowhere", "--deadline", "20"],
@@ -321,6 +330,7 @@ def test_a_secret_that_is_not_there_is_said_while_waiting(row: Row) -> None:
 # --- schedules ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_schedule_is_taken_by_the_cluster_and_its_job_is_a_drill(row: Row) -> None:
     words = ("--cron", "0 4 1 1 *", "--time-zone", "Europe/Berlin", "-e", "row", "--name", "yearly")
     done = row.gameday("schedule", "export", "room-00-down", *words, "--history-secret", "team-history")
