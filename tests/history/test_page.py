@@ -19,6 +19,7 @@ from gameday.reporting.write import write_reports
 from history.conftest import ROOT
 from history.plenty import Rows, many, one, store
 from history.shop import gameday
+from process.inn import until
 from reporting import records
 from reporting.test_browser import CONTRAST, DESK, PHONE, Visit
 
@@ -169,7 +170,8 @@ def test_the_keyboard_reaches_what_can_be_opened_and_scrolled(browser: Any, page
         keyboard.press("Tab")
         assert visit.page.evaluate("document.activeElement.getAttribute('role')") == "region"
         keyboard.press("ArrowRight")
-        visit.page.wait_for_function("document.activeElement.scrollLeft > 0")
+        # playwright's own wait evaluates a string in the page, which its policy forbids
+        until(lambda: visit.page.evaluate("document.activeElement.scrollLeft") > 0, 10, "it is scrolled")
         details = visit.page.locator("details.trend").last
         details.locator("> summary").focus()
         assert not details.evaluate("one => one.open")

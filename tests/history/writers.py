@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def write_at_once(project: Project, url: str | None = None) -> None:
 
 def write_drills(root: Path, writer: int, barrier: Barrier, url: str | None) -> None:
     """Index `DRILLS_EACH` drills of its own and, between them, one that all writers write."""
+    os.environ.pop("GAMEDAY_HISTORY_URL", None)  # of when the forkserver was started
     names = [f"w{writer}-{number}" for number in range(DRILLS_EACH)]
     drills = [records.passed(root / "reports" / name, drill=name) for name in names]
     shared = records.load_record(root / "reports" / "shared")
