@@ -114,8 +114,8 @@ test-kubernetes: $(DEV_STAMP) ## Run the tests that need a Kubernetes cluster: K
 test-kubernetes-drills: $(DEV_STAMP) ## Run shipped drills in Kubernetes, one of each kind; 5 minutes, nothing beside it
 	$(BIN)/pytest -m 'kubernetes and catalogue and not long' --timeout 1200
 
-test-drills: $(DEV_STAMP) ## Run shipped drills of each kind: as they are, with an idle runbook, disarmed; 8 minutes
-	$(BIN)/pytest -m 'catalogue and not long and not docker and not kubernetes' -n 3 --dist loadgroup
+test-drills: $(DEV_STAMP) ## Run shipped drills of each kind: as they are, with an idle runbook, disarmed; 11 minutes
+	$(BIN)/pytest -m 'catalogue and not long and not docker and not kubernetes' -n 2 --dist loadgroup
 
 test-all: $(DEV_STAMP) ## Run the tests, the long ones too: 50 kills, drills at the seeds' real figures
 	$(BIN)/pytest -n 2 --dist loadgroup --timeout 2400
