@@ -21,7 +21,6 @@ from cluster.row import SCENARIO, Row
 from cluster.vault import GROUP, USER
 from gameday.history import History
 from gameday.project import Project
-from process.inn import GAMEDAY
 
 # alone or long: a drill or several each, and an overloaded machine fails them
 pytestmark = [
@@ -238,14 +237,7 @@ def test_recover_on_another_machine_finds_what_a_drill_beside_others_has_left(
 
 def started(row: Row, scenarios: list[str]) -> tuple[str, subprocess.Popen[str]]:
     """Drills that are waited for; the job's name."""
-    runner = subprocess.Popen(
-        [*GAMEDAY, "submit", *scenarios, "-e", "row", "--wait"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=row.root,
-        env=row.environ,
-    )
+    runner = row.begin("submit", *scenarios, "-e", "row", "--wait")
     assert runner.stdout is not None
     line = runner.stdout.readline()
     found = re.match(r"job (\S+) in namespace", line)
@@ -317,10 +309,8 @@ def test_a_missing_service_account_is_named(row: Row) -> None:
 
 @pytest.mark.long
 def test_a_secret_that_is_not_there_is_said_while_waiting(row: Row) -> None:
-    runner = subprocess.Popen(
-        [*GAMEDAY, "submit", "room-00-down", "-e", "row", "--wait", "--history-secret", "nowhere", "--deadline", "20"],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=row.root, env=row.environ,
-    )  # fmt: skip
+    words = ("-e", "row", "--wait", "--history-secret", "nowhere", "--deadline", "20")
+    runner = row.begin("submit", "room-00-down", *words)
     output, _ = runner.communicate(timeout=120)
     assert runner.returncode == 3, output
     assert 'secret "nowhere" not found' in output

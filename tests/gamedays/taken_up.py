@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
 
 from core.good_files import broken
 from gameday.gamedays.log import read_log
 from gameday.gamedays.state import State, fold
-from process.inn import GAMEDAY, Inn, kill_all
+from process.inn import Inn, kill_all
 
 NAME = "small"
 DAY = """
@@ -37,15 +36,7 @@ def play(place: Inn) -> None:
     other = broken(other, "scenario: cellar-down", "scenario: cellar-stops")
     place.write("scenarios/cellar-stops.yaml", broken(other, "kill: cellar", "stop: cellar"))
     known = place.folders()
-    runner = subprocess.Popen(
-        [*GAMEDAY, "gameday", "run", NAME, "--yes"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        cwd=place.root,
-        env=place.environ,
-    )
+    runner = place.begin("gameday", "run", NAME, "--yes")
     try:
         assert place.wait_for("fault.effective", runner, known) is not None, runner.communicate()[0]
     finally:

@@ -185,8 +185,12 @@ class Inn:
         return self.gameday(*arguments, timeout_s=self.drill_timeout_s)
 
     def start_drill(self, scenario: str = "database-down") -> subprocess.Popen[str]:
+        return self.begin("run", scenario, "-e", self.environment, "--yes")
+
+    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+        """A gameday command that goes on; what it says, errors too, is in its output."""
         return subprocess.Popen(
-            [*GAMEDAY, "run", scenario, "-e", self.environment, "--yes"],
+            [*GAMEDAY, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -66,15 +66,7 @@ def environments(inn: Inn) -> list[str]:
 
 
 def start(inn: Inn, *scenarios: str, parallel: int = 2) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [*GAMEDAY, "run", *scenarios, "-e", "inn", "--yes", "--parallel", str(parallel)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=inn.root,
-        env=inn.environ,
-        stdin=subprocess.DEVNULL,
-    )
+    return inn.begin("run", *scenarios, "-e", "inn", "--yes", "--parallel", str(parallel))
 
 
 def run(inn: Inn, *arguments: str) -> Finished:

@@ -170,10 +170,7 @@ def print_incidents(found: Sequence[Stored], stream: IO[str] | None = None) -> N
     if not found:
         console.print("no incidents yet")
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
-    for name in ("Incident", "Severity", "Detected (UTC)", "Lasted", "Users"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("Title", overflow="fold")
+    table = _table("Incident", "Severity", "Detected (UTC)", "Lasted", "Users", text="Title")
     for one in found:
         impact, incident = one.response.impact, one.incident
         detected = f"{incident.detected_at:%Y-%m-%d %H:%M}" if incident.detected_at else NOT_MEASURED
@@ -184,6 +181,15 @@ def print_incidents(found: Sequence[Stored], stream: IO[str] | None = None) -> N
             *map(Text, (detected, lasted, share_text(impact), incident.title)),
         )
     console.print(table, soft_wrap=False)
+
+
+def _table(*names: str, text: str) -> Table:
+    """Columns that stay on one line, and a last one of text that is folded."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    for name in names:
+        table.add_column(name, no_wrap=True)
+    table.add_column(text, overflow="fold")
+    return table
 
 
 def _cells(one: Stored) -> list[str]:
@@ -226,10 +232,7 @@ def print_open_items(found: Sequence[OpenItem], stream: IO[str] | None = None) -
     if not found:
         console.print("no open action items")
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
-    for name in ("Incident", "Item", "Due", "Owner"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("Action", overflow="fold")
+    table = _table("Incident", "Item", "Due", "Owner", text="Action")
     for one in found:
         due = Text(f"{one.item.due:%Y-%m-%d}", style="bold red" if one.overdue else "")
         action = f"[{one.item.priority}] {one_line(one.item.action)}"
