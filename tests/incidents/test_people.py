@@ -44,11 +44,15 @@ def said(what: str, at: datetime, **more: str) -> LogNote:
     return LogNote.model_validate({"what": what, "at": at, **more})
 
 
-def test_everything_that_people_do_can_be_said_and_nothing_that_is_measured() -> None:
+def test_everything_that_people_do_can_be_said_and_nothing_that_is_measured(
+    response: Response, known: datetime
+) -> None:
     words = [CLASSIFY if one is Did.CLASSIFY else Duty[one.name].value for one in Did]
     assert words == list(SAYABLE)
     measured = {Duty.RESPOND, Duty.TELL_TEAM, Duty.RESOLVE}
     assert measured.isdisjoint({*TELLING, *AFTERMATH})
+    with pytest.raises(ValueError, match="'resolve' is measured; people can say: classify, tell management"):
+        with_entry(response, said(Duty.RESOLVE.value, known), known)
     assert set(Duty) - {*TELLING, *AFTERMATH} == {*measured, Duty.EVERY, Duty.MONITOR, Duty.DRAFT}
 
 

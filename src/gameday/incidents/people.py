@@ -27,6 +27,8 @@ def with_entry(response: Response, entry: LogNote, now: datetime) -> Response:
     Raises:
         ValueError: nobody can have done that then; the message says what would be right.
     """
+    if entry.what not in SAYABLE:
+        raise ValueError(f"{entry.what!r} is measured; people can say: {', '.join(SAYABLE)}")
     if entry.at > now:
         raise ValueError(f"{utc_text(entry.at)} is still to come")
     known = min((one.at for one in response.lifecycle if one.at is not None), default=None)
