@@ -124,13 +124,16 @@ class Workloads(KubernetesInstance):
         if not some:
             for one in workloads:
                 self._hold(one)
-            if grace_s == _AT_ONCE_S and all(one.kind == "statefulset" for one in workloads):
-                # at once, or the kubelet starts what has crashed again, which then stops in an orderly way; a stateful
-                # set replaces no pod before it is gone
-                self._delete(doomed, grace_s, deadline)
+        # before anything is waited for, or the kubelet starts what has crashed again, which then stops in an orderly
+        # way; a stateful set replaces no pod before it is gone
+        at_once = grace_s == _AT_ONCE_S and all(one.kind == "statefulset" for one in workloads)
+        if at_once:
+            self._delete(doomed, grace_s, deadline)
+        if not some:
             # a controller that has not seen it yet would replace the pods, and the service would be back for a moment
             wait_until(lambda: all(self._now(one).observed for one in workloads), deadline, _GONE_POLL_S)
-        self._delete(doomed, grace_s, deadline)
+        if not at_once:
+            self._delete(doomed, grace_s, deadline)
         self._wait_gone(component, doomed, deadline)
         return hit
 
