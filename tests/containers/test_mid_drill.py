@@ -169,14 +169,19 @@ def test_a_second_drill_of_one_environment_is_refused_and_told_who_drills(
     tavern: WatchedTavern, tmp_path: Path
 ) -> None:
     known = tavern.folders()
-    runner = tavern.start_drill()
-    folder = tavern.wait_for("fault.injected", runner, known)
-    assert folder is not None
+    silence = tavern.silence("NoDrinks")  # nothing is detected: the drill goes on until both were refused
+    try:
+        runner = tavern.start_drill()
+        folder = tavern.wait_for("fault.injected", runner, known)
+        assert folder is not None
 
-    from_here = tavern.gameday("run", "cellar-down", "-e", "tavern", "--yes")
-    (tmp_path / "elsewhere").mkdir()
-    elsewhere = WatchedTavernElsewhere(tmp_path / "elsewhere", tavern)
-    from_elsewhere = elsewhere.drill()
+        from_here = tavern.gameday("run", "cellar-down", "-e", "tavern", "--yes")
+        (tmp_path / "elsewhere").mkdir()
+        elsewhere = WatchedTavernElsewhere(tmp_path / "elsewhere", tavern)
+        from_elsewhere = elsewhere.drill()
+        assert runner.poll() is None, "the drill had ended before the second one was refused"
+    finally:
+        tavern.expire(silence)
 
     output = ended(runner)
     assert "ABORTED" not in output

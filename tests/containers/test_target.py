@@ -285,8 +285,10 @@ def test_pausing_freezes_and_resuming_lets_go_on_and_both_may_be_repeated(small:
     assert small.inspect("api")["State"]["Pid"] == pid, "the same process goes on"
 
 
-def test_what_ends_while_it_starts_is_told_with_the_end_of_its_log(small: World) -> None:
-    small.run("api", command=["sh", "-c", "echo no such table; exit 3"], restart_policy=None)
+@pytest.mark.parametrize("runs_for_s", [0, 1])
+def test_what_ends_while_it_starts_is_told_with_the_end_of_its_log(small: World, runs_for_s: int) -> None:
+    ends = f"echo no such table; sleep {runs_for_s}; exit 3"
+    small.run("api", command=["sh", "-c", ends], restart_policy=None)
     with pytest.raises(
         TargetError, match=r"api ended with exit code 3 before it was ready.*\n    no such table"
     ):

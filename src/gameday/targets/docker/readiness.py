@@ -19,18 +19,19 @@ class Readiness(DockerInstance):
         """Raises OperationTimedOut, or TargetError when one ended before it was ready."""
         spec = self._spec(component)
         within = deadline.at_most(spec.ready.within)
-        waiting = list(containers)
+        looked_at = ""
 
         def ready() -> bool:
-            while waiting and self._is_ready(component, waiting[0]):
-                waiting.pop(0)
-            return not waiting and self._answers(component)
+            nonlocal looked_at
+            for looked_at in containers:  # each time all: one that ran a moment ago may have ended
+                if not self._is_ready(component, looked_at):
+                    return False
+            return self._answers(component)
 
         if not wait_until(ready, within, _POLL_S):
-            one = (waiting or list(containers))[0]
             raise OperationTimedOut(
                 f"{component} runs but was not ready within {within.timeout_s:g} s; its last log lines:\n"
-                f"{self._log_of(one, 15)}"
+                f"{self._log_of(looked_at, 15)}"
             )
 
     def _is_ready(self, component: str, container: str) -> bool:
