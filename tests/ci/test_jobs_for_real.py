@@ -15,6 +15,7 @@ from junitparser import JUnitXml
 
 from ci.conftest import copy_project, environ, make_venv
 from ci.jobs import Ran, github, gitlab, run_github, run_gitlab, variables
+from process.machine import machine_taken
 
 pytestmark = [pytest.mark.catalogue, pytest.mark.timeout(1800), pytest.mark.xdist_group("ci-jobs")]
 
@@ -27,7 +28,8 @@ def checkout() -> Iterator[Path]:
     """A clean copy, as a CI server has it."""
     root = Path(tempfile.mkdtemp(prefix="gameday-checkout-")).resolve()
     root.chmod(0o755)  # PostgreSQL runs as another user where the tests run as root
-    yield copy_project(root / "checkout")
+    with machine_taken():
+        yield copy_project(root / "checkout")
     shutil.rmtree(root)
 
 

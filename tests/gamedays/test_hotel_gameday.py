@@ -3,7 +3,6 @@ pseudo-terminal, with the runner killed in the middle and taken up again; minute
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 import sys
@@ -20,7 +19,7 @@ from gameday.gamedays.state import State, fold
 from gamedays.terminal import Terminal
 from process.hotel import Hotel
 from process.inn import REPOSITORY
-from process.test_hotel_drills import MACHINE
+from process.machine import machine_taken
 
 pytestmark = [
     pytest.mark.process,
@@ -56,8 +55,7 @@ def hotel() -> Iterator[Hotel]:
     path = root / RUNBOOK
     path.write_text(broken(path.read_text(), STEP, ASKING))
     try:
-        with MACHINE.open("w") as machine:
-            fcntl.flock(machine, fcntl.LOCK_SH)
+        with machine_taken():
             yield hotel
         assert hotel.drill_processes() == []
         assert not list((root / ".gameday" / "undo").glob("*.jsonl"))

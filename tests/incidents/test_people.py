@@ -108,18 +108,22 @@ def test_nobody_acts_in_the_future_or_before_anything_was_known(response: Respon
         with_entry(response, said(CLASSIFY, known + 2 * MINUTE), known + MINUTE)
     with pytest.raises(ValueError, match="is before anything was known of the incident"):
         with_entry(response, said(CLASSIFY, known - MINUTE), known)
+    with pytest.raises(ValueError, match="is still to come"):
+        with_done(response, 1, known + 2 * MINUTE, None, known + MINUTE)
+    with pytest.raises(ValueError, match="is before anything was known of the incident"):
+        with_done(response, 1, known - MINUTE, None, known)
 
 
 def test_an_action_item_is_done_once(response: Response, known: datetime) -> None:
     numbers = [number for number, _ in open_items(response)]
     assert numbers == list(range(1, len(response.action_items) + 1))
-    after = with_done(response, 1, known, "Ana")
+    after = with_done(response, 1, known, "Ana", known)
     assert (after.action_items[0].status, after.action_items[0].done_by) == ("Done", "Ana")
     assert [number for number, _ in open_items(after)] == numbers[1:]
-    assert with_done(after, 1, known + MINUTE, "Bo") == after
+    assert with_done(after, 1, known + MINUTE, "Bo", known + MINUTE) == after
     for wrong in (0, len(numbers) + 1):
         with pytest.raises(ValueError, match=f"no action item {wrong}; there are 1 to {len(numbers)}"):
-            with_done(response, wrong, known, None)
+            with_done(response, wrong, known, None, known)
 
 
 def test_a_response_from_before_there_was_a_log_can_be_read(response: Response) -> None:

@@ -184,7 +184,7 @@ def test_what_people_said_and_did_is_in_the_draft_as_text(tmp_path: Path) -> Non
     before = post_mortem(one, record, "A title", path, tmp_path)
     assert "What people said" not in before
     entry = LogNote(what="meet about the post-mortem", at=NOON, by="A|na", note="<b>all</b>")
-    response = with_done(with_entry(one.response, entry, NOON), 1, NOON, "Bo")
+    response = with_done(with_entry(one.response, entry, NOON), 1, NOON, "Bo", NOON)
     text = post_mortem(replace(one, response=response), record, "A title", path, tmp_path)
     said = "2026-03-02T12:00:00Z  meet about the post-mortem, by A|na: <b>all</b>"
     assert [

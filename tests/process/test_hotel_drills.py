@@ -6,11 +6,7 @@ Generated from `scenarios/`: a new file takes part in all three, once `SHIPPED` 
 
 from __future__ import annotations
 
-import fcntl
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +14,9 @@ import pytest
 from gameday.scenario import load_scenario
 from process.hotel import SHIPPED, Hotel, Told
 from process.inn import REPOSITORY, kill, until
+from process.machine import machine_taken
 
-pytestmark = [pytest.mark.process, pytest.mark.catalogue, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.process, pytest.mark.catalogue, pytest.mark.timeout(700)]
 
 SPEED = "10"
 IN_VAIN = "20"
@@ -27,7 +24,6 @@ IN_VAIN = "20"
 
 
 PUT_BACK_WITHIN_S = 60
-MACHINE = Path(tempfile.gettempdir()) / f"gameday-machine-{os.getuid()}.lock"
 
 
 CONTROLS = ("control-below-threshold", "control-quiet")
@@ -91,9 +87,8 @@ def _hotel() -> Iterator[Hotel]:
 def hotel(_hotel: Hotel, request: pytest.FixtureRequest) -> Iterator[Hotel]:
     """The hotel with all its files as shipped and everything running."""
     _hotel.write_all()
-    with MACHINE.open("w") as machine:  # some drills need it for themselves: see `safety.alone`
-        scenario = getattr(request.node, "callspec", None) and request.node.callspec.params.get("scenario")
-        fcntl.flock(machine, fcntl.LOCK_EX if _needs_the_machine(scenario) else fcntl.LOCK_SH)
+    scenario = getattr(request.node, "callspec", None) and request.node.callspec.params.get("scenario")
+    with machine_taken(alone=_needs_the_machine(scenario)):  # see `safety.alone`
         _hotel.become_calm(60)
         yield _hotel
         assert _hotel.left_behind() == []

@@ -216,12 +216,12 @@ def done(reference: str, number: int, at: str | None, by: str | None, *, as_json
     """Mark an action item as done.
 
     Raises:
-        UsageError: there is no such incident or no such item.
+        UsageError: there is no such incident or no such item, or nobody can have done it then.
     """
     from gameday.incidents.people import with_done
 
-    when, _ = _instant(at)
-    _change(reference, lambda response: with_done(response, number, when, by), as_json=as_json)
+    when, now = _instant(at)
+    _change(reference, lambda response: with_done(response, number, when, by, now), as_json=as_json)
 
 
 def _instant(at: str | None) -> tuple[datetime, datetime]:

@@ -29,13 +29,7 @@ def with_entry(response: Response, entry: LogNote, now: datetime) -> Response:
     """
     if entry.what not in SAYABLE:
         raise ValueError(f"{entry.what!r} is measured; people can say: {', '.join(SAYABLE)}")
-    if entry.at > now:
-        raise ValueError(f"{utc_text(entry.at)} is still to come")
-    known = min((one.at for one in response.lifecycle if one.at is not None), default=None)
-    if known is not None and entry.at < known:
-        raise ValueError(
-            f"{utc_text(entry.at)} is before anything was known of the incident, which was {utc_text(known)}"
-        )
+    _check_instant(response, entry.at, now)
     log = tuple(sorted((*response.log, entry), key=lambda one: one.at))
     changed = response.model_copy(update={"log": log})
     if entry.what == CLASSIFY:
@@ -50,16 +44,17 @@ def with_draft(response: Response, at: datetime) -> Response:
     return _kept(_passed(response, Phase.POST_MORTEM, at, "draft written"), Duty.DRAFT, at)
 
 
-def with_done(response: Response, number: int, at: datetime, by: str | None) -> Response:
+def with_done(response: Response, number: int, at: datetime, by: str | None, now: datetime) -> Response:
     """The same, with an action item that is done; what was done before stays as it was. Items count from 1.
 
     Raises:
-        ValueError: there is no such item.
+        ValueError: there is no such item, or nobody can have done it then; the message says what would be right.
     """
     items = response.action_items
     if not 1 <= number <= len(items):
         there = f"1 to {len(items)}" if items else "none"
         raise ValueError(f"no action item {number}; there are {there}")
+    _check_instant(response, at, now)
     if items[number - 1].status == "Done":
         return response
     done = items[number - 1].model_copy(update={"status": "Done", "done_at": at, "done_by": by})
@@ -71,6 +66,16 @@ def open_items(response: Response) -> Iterator[tuple[int, ActionNote]]:
     for number, item in enumerate(response.action_items, 1):
         if item.status == "Open":
             yield number, item
+
+
+def _check_instant(response: Response, at: datetime, now: datetime) -> None:
+    if at > now:
+        raise ValueError(f"{utc_text(at)} is still to come")
+    known = min((one.at for one in response.lifecycle if one.at is not None), default=None)
+    if known is not None and at < known:
+        raise ValueError(
+            f"{utc_text(at)} is before anything was known of the incident, which was {utc_text(known)}"
+        )
 
 
 def _classified(response: Response, entry: LogNote) -> str:
