@@ -15,7 +15,8 @@ from typing import Any, Self
 
 import pytest
 
-from cluster.quarters import Quarters, eventually, kubectl
+from cluster.quarters import Quarters, kubectl
+from targets.eventually import eventually
 
 CRD = "networkchaos.chaos-mesh.org"
 FINALIZER = "chaos-mesh/records"

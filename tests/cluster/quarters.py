@@ -9,9 +9,8 @@ import json
 import os
 import shutil
 import subprocess
-import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -300,12 +299,3 @@ def quarters_in(folder: Path, **more: Any) -> Iterator[Quarters]:
         yield made
     finally:
         made.close()
-
-
-def eventually(condition: Callable[[], object], within_s: float = 10.0, every_s: float = 0.1) -> bool:
-    ends = time.monotonic() + within_s
-    while not condition():
-        if time.monotonic() > ends:
-            return False
-        time.sleep(every_s)
-    return True

@@ -15,8 +15,9 @@ from typing import Any, Self
 
 import yaml
 
-from cluster.quarters import CONTEXT, Quarters, eventually
+from cluster.quarters import CONTEXT, Quarters
 from process.inn import Finished, Inn
+from targets.eventually import eventually
 
 IMAGE = "python:3.11-slim"
 SERVER = """

@@ -14,7 +14,7 @@ import yaml
 
 from cluster.lodge import SCENARIO, Lodge
 from cluster.mesh import CRD, Daemon, chaos_mesh_known, is_served, resources
-from cluster.quarters import CONTEXT, Quarters, config_of, eventually, quarters_in
+from cluster.quarters import CONTEXT, Quarters, config_of, quarters_in
 from cluster.wires import serve
 from gameday import faults
 from gameday.errors import OperationTimedOut, Refused, TargetError, UsageError
@@ -24,6 +24,7 @@ from gameday.rbac import manifests, runner_needs
 from gameday.targets.kubernetes.target import KubernetesTarget
 from gameday.undo import revert
 from process.inn import kill_all, until
+from targets.eventually import eventually
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.alone, pytest.mark.xdist_group("cluster-nodes")]
 NAME = "gameday-delay"

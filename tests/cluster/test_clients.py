@@ -11,14 +11,16 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from cluster.quarters import Quarters, eventually
-from cluster.vault import MAX_CONNECTIONS, POD, connect, run_database
+from cluster.quarters import Quarters
+from cluster.vault import MAX_CONNECTIONS, POD, run_database
 from gameday.agents.resp import RespClient
 from gameday.errors import TargetError, UsageError
 from gameday.journal import Undo
 from gameday.targets.base import Clients, Running
 from gameday.targets.kubernetes.target import KubernetesTarget
 from gameday.undo import revert
+from targets.eventually import eventually
+from targets.kept import connect, is_full
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(300)]
 FREE = MAX_CONNECTIONS - 3
@@ -43,14 +45,6 @@ def run_cache(place: Quarters, password: str = "") -> KubernetesTarget:
     target = place.target()
     target.start("cache", 60)  # its node port leads there, too
     return target
-
-
-def refused(target: KubernetesTarget) -> bool:
-    try:
-        connect(target).close()
-    except psycopg.OperationalError as error:
-        return "connection slots" in str(error) or "too many clients" in str(error)
-    return False
 
 
 def strangers(place: Quarters) -> list[str]:
@@ -94,14 +88,14 @@ def test_an_exhausted_database_refuses_everybody_until_the_client_is_ended(place
             early.execute("select 1")
 
     assert said.endswith("connections, none is left")
-    assert refused(target)
+    assert is_full(target)
     (helper,) = strangers(place)
     assert "shop-word" not in said + str(place.get("pod", helper)), "the API server never has the password"
     assert "shop-word" not in place.shell(helper, "cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
     status = target.status()["database"]
     assert (status.running, status.targets) == (Running.UP, (f"pod {POD}",))
     assert revert(DATABASE_UNDO, place.target()).startswith("ended the client of database: pod gameday-")
-    assert eventually(lambda: not refused(target))
+    assert eventually(lambda: not is_full(target))
     assert revert(DATABASE_UNDO, target) == "no such client of database runs"
     assert place.helpers() == []
     assert place.everything() == before
@@ -116,7 +110,7 @@ def test_an_operator_who_ends_sessions_is_rid_of_the_client_and_keeps_whom_he_na
 
     assert said == f"ended {FREE} sessions of database: {FREE} of nightly-report"
     assert eventually(lambda: not strangers(place), 10), "it is gone"
-    assert not refused(target)
+    assert not is_full(target)
     with connect(target, "shop'|web") as kept, connect(target, "st|ranger") as lost:
         assert target.disconnect("database", ["shop'|web"], 20).endswith("1 of st|ranger")
         kept.execute("select 1")
@@ -133,11 +127,11 @@ def test_the_client_waits_for_a_database_that_died_and_ends_after_its_time(place
     assert len(strangers(place)) == 1
     target.start("database", 30)
     assert time.monotonic() - begun < 30
-    assert eventually(lambda: refused(target), 10)
+    assert eventually(lambda: is_full(target), 10)
 
     assert eventually(lambda: not strangers(place), 60)
     assert 30 < time.monotonic() - begun < 60
-    assert eventually(lambda: not refused(target))
+    assert eventually(lambda: not is_full(target))
 
 
 def test_a_superuser_is_refused_also_one_with_another_name(place: Quarters) -> None:

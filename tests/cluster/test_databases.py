@@ -5,43 +5,25 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
 from typing import Any
 
 import psycopg
 import pytest
 
-from cluster.quarters import Quarters, eventually
-from cluster.vault import BACKUP, DATA, MOUNT, POD, connect, files, filled, insert, rows, run_database
+from cluster.quarters import Quarters
+from cluster.vault import BACKUP, DATA, MOUNT, POD, files, filled, run_database
 from gameday.errors import OperationTimedOut, TargetError, UsageError
 from gameday.journal import Undo
 from gameday.targets.base import Destroyable, Running
 from gameday.targets.kubernetes.databases import DESTROYED, RESTORING
 from gameday.targets.kubernetes.target import KubernetesTarget
 from gameday.undo import revert
+from targets.eventually import eventually
+from targets.kept import connect, insert, rows
+from targets.killed import killed_at
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(300)]
 IS_DESTROYED = r"^database: its data were destroyed; restore it from its backup"
-
-
-def killed_at(attribute: str, call: Callable[[], object], *, after: bool = False) -> None:
-    """Make the call in a process of its own that is killed by SIGKILL where it would use that part of the target."""
-    child = os.fork()
-    if child == 0:
-        try:
-            wrapped = getattr(KubernetesTarget, attribute)
-
-            def die(*arguments: Any, **named: Any) -> None:
-                if after:
-                    wrapped(*arguments, **named)
-                os.kill(os.getpid(), signal.SIGKILL)
-
-            setattr(KubernetesTarget, attribute, die)
-            call()
-        finally:
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status), f"the call did not come to {attribute}"
 
 
 def annotations(place: Quarters) -> dict[str, str]:
@@ -157,7 +139,7 @@ def test_a_restore_of_what_is_not_destroyed_loses_nothing_and_one_that_fails_put
 )
 def test_an_interrupted_destroy_stays_one(place: Quarters, step: str, after: bool) -> None:
     target = filled(place)
-    killed_at(step, lambda: place.target().destroy("database", 60), after=after)
+    killed_at(KubernetesTarget, step, lambda: place.target().destroy("database", 60), after=after)
 
     with pytest.raises(TargetError, match=IS_DESTROYED):
         target.start("database", 30)
@@ -186,7 +168,7 @@ def test_an_interrupted_restore_is_completed_or_taken_back(
     before = place.everything()
     if destroyed:
         target.destroy("database", 60)
-    killed_at(step, lambda: place.target().restore("database", "latest", 120), after=after)
+    killed_at(KubernetesTarget, step, lambda: place.target().restore("database", "latest", 120), after=after)
     assert RESTORING in annotations(place)
     assert target.status()["database"].running is Running.DOWN
 

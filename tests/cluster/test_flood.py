@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from cluster.quarters import Quarters, eventually
+from cluster.quarters import Quarters
 from cluster.vault import POD, run_database
 from gameday.errors import TargetError, UsageError
 from gameday.targets.base import Floodable
 from gameday.targets.kubernetes.target import KubernetesTarget
+from targets.eventually import eventually
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(240)]
 MARK = "gameday floods this log"

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from cluster.hotel import HotelInKubernetes
-from cluster.quarters import eventually, kubectl
+from cluster.quarters import kubectl
 from process.hotel import SHIPPED, Shown, Told
 from process.inn import REPOSITORY
+from targets.eventually import eventually
 
 pytestmark = [
     pytest.mark.kubernetes,

@@ -17,12 +17,13 @@ import pytest
 import yaml
 
 from cluster.provisioner import provisioning
-from cluster.quarters import CONTEXT, eventually, kubectl
+from cluster.quarters import CONTEXT, kubectl
 from gameday.environment import load_environment
 from gameday.project import Project
 from gameday.targets.base import Running
 from gameday.targets.kubernetes.pods import HELD
 from gameday.targets.kubernetes.target import KubernetesTarget
+from targets.eventually import eventually
 
 pytestmark = [
     pytest.mark.kubernetes,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cluster.quarters import Quarters, eventually
+from cluster.quarters import Quarters
 from gameday.errors import OperationTimedOut, TargetError, UsageError
 from gameday.fault_spec import LimitFault
 from gameday.faults.resources import Limit
@@ -18,6 +18,7 @@ from gameday.targets.base import Limitable, Limits
 from gameday.targets.kubernetes.limits import LIMITED
 from gameday.targets.kubernetes.target import KubernetesTarget
 from gameday.undo import revert
+from targets.eventually import eventually
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(240)]
 MIB = 2**20

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from cluster.quarters import Quarters, eventually, quarters_in
+from cluster.quarters import Quarters, quarters_in
 from cluster.wires import NAMES, app, cuts_open, policy, reach, serve, timed, watching
 from gameday.errors import TargetError, UsageError
 from gameday.fault_spec import NetworkFault, PartitionFault
 from gameday.targets.base import Connectable, Networked
 from gameday.targets.kubernetes.target import KubernetesTarget
+from targets.eventually import eventually
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.xdist_group("cluster-network")]
 NAME = "gameday-partition"

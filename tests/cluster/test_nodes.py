@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cluster.quarters import Quarters, eventually, kubectl, quarters_in
+from cluster.quarters import Quarters, kubectl, quarters_in
 from cluster.wires import reach, serve, watching
 from gameday import faults
 from gameday.detector_settings import PrometheusDetector
@@ -25,6 +25,7 @@ from gameday.operations import TargetOperations
 from gameday.targets.base import Drainable
 from gameday.targets.kubernetes.target import KubernetesTarget
 from gameday.undo import revert
+from targets.eventually import eventually
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.alone, pytest.mark.xdist_group("cluster-nodes")]
 CORDONED = "gameday.dev/cordoned"

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.quarters import eventually
 from cluster.row import SCENARIO, Row
 from cluster.vault import GROUP, USER
 from gameday.history import History
 from gameday.project import Project
+from targets.eventually import eventually
 
 # alone or long: a drill or several each, and an overloaded machine fails them
 pytestmark = [

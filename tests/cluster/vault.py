@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import psycopg
-
 from cluster.quarters import Quarters
 from gameday.targets.kubernetes.target import KubernetesTarget
+from targets.kept import insert
 
 MOUNT, DATA = "/var/lib/postgresql/data", "/var/lib/postgresql/data/pgdata"
 BACKUP, ARCHIVE = "/backup/base", "/backup/archive"
@@ -97,21 +96,6 @@ def back_up(place: Quarters) -> None:
 def archive_all(place: Quarters) -> None:
     """Have everything that was written so far in the archive."""
     place.shell(POD, _ARCHIVED)
-
-
-def connect(target: KubernetesTarget, name: str = "") -> psycopg.Connection[Any]:
-    url = target.address("database").url
-    return psycopg.connect(url, autocommit=True, connect_timeout=5, application_name=name)
-
-
-def insert(target: KubernetesTarget, numbers: Iterable[int]) -> None:
-    with connect(target) as client, client.cursor() as cursor:
-        cursor.executemany("insert into kept values (%s)", [(number,) for number in numbers])
-
-
-def rows(target: KubernetesTarget) -> list[int]:
-    with connect(target) as client:
-        return [row[0] for row in client.execute("select id from kept order by id")]
 
 
 def filled(place: Quarters) -> KubernetesTarget:

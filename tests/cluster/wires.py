@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from cluster.quarters import CONTEXT, Quarters, eventually
+from cluster.quarters import CONTEXT, Quarters
+from targets.eventually import eventually
 
 IMAGE = "python:3.11-slim"
 SAYS, ECHO, NAMES = 8000, 8001, 53

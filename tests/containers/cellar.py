@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
-from collections.abc import Callable, Iterable
 from typing import Any
-
-import psycopg
 
 from containers.worlds import World
 from gameday.targets.docker.target import DockerTarget
@@ -107,21 +102,6 @@ def archive_all(small: World) -> None:
     )
 
 
-def connect(target: DockerTarget, name: str = "") -> psycopg.Connection[Any]:
-    url = target.address("database").url
-    return psycopg.connect(url, autocommit=True, connect_timeout=5, application_name=name)
-
-
-def insert(target: DockerTarget, numbers: Iterable[int]) -> None:
-    with connect(target) as client, client.cursor() as cursor:
-        cursor.executemany("insert into kept values (%s)", [(number,) for number in numbers])
-
-
-def rows(target: DockerTarget) -> list[int]:
-    with connect(target) as client:
-        return [row[0] for row in client.execute("select id from kept order by id")]
-
-
 def in_volumes(small: World, script: str) -> str:
     """Run a shell over the database's volumes, beside it: whether it runs or not."""
     argv = ["docker", "run", "--rm", "--volumes-from", f"{small.prefix}-database-1", "--network", "none"]
@@ -134,23 +114,3 @@ def in_volumes(small: World, script: str) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
-
-
-def killed_at(owner: Any, attribute: str, call: Callable[[], object], *, after: bool = False) -> None:
-    """Make the call in a process of its own that is killed by SIGKILL where it would use `owner.attribute`."""
-    child = os.fork()
-    if child == 0:
-        try:
-            wrapped = getattr(owner, attribute)
-
-            def die(*arguments: Any, **named: Any) -> None:
-                if after:
-                    wrapped(*arguments, **named)
-                os.kill(os.getpid(), signal.SIGKILL)
-
-            setattr(owner, attribute, die)
-            call()
-        finally:
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status), f"the call did not come to {attribute}"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
-from collections.abc import Callable
 from typing import Any
 
 from containers.worlds import World
@@ -13,6 +11,7 @@ from gameday.targets.docker import sidecar
 from gameday.targets.docker.engine import Engine
 from gameday.targets.docker.helper import run_helper
 from gameday.targets.waiting import Deadline
+from targets.eventually import eventually
 
 RULES = "iptables-save; ip6tables-save; iptables-legacy-save; ip6tables-legacy-save"
 SAVE = f"{RULES}; tc qdisc show; tc class show dev eth0"
@@ -93,15 +92,6 @@ def helpers_of(engine: Engine, world: World) -> list[str]:
     marked = api.containers(all=True, filters={"label": f"{sidecar.NETWORK_LABEL}=1"})
     found = [sidecar.Helper.of(entry) for entry in marked]
     return [helper.id for helper in found if helper.victim in mine or helper.victim not in there]
-
-
-def eventually(condition: Callable[[], bool], within_s: float = 10.0) -> bool:
-    end = time.monotonic() + within_s
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 class Talk:

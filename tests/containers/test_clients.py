@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 import pytest
 
-from containers.cellar import MAX_CONNECTIONS, connect, killed_at, run_cache, run_database, shell
+from containers.cellar import MAX_CONNECTIONS, run_cache, run_database, shell
 from containers.seen import comparable
 from containers.worlds import World
 from gameday.agents.resp import RespClient
@@ -21,6 +21,9 @@ from gameday.targets.docker import clients
 from gameday.targets.docker.clients import CLIENT_LABEL
 from gameday.targets.docker.target import DockerTarget
 from gameday.undo import revert
+from targets.eventually import eventually
+from targets.kept import connect, is_full
+from targets.killed import killed_at
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(180)]
 FREE = MAX_CONNECTIONS - 3
@@ -29,26 +32,9 @@ DATABASE_UNDO = Undo("detach", "database", {"kind": "exhaust"})
 CACHE_UNDO = Undo("detach", "cache", {"kind": "flush"})
 
 
-def eventually(condition: Callable[[], bool], within_s: float = 5.0) -> bool:
-    until = time.monotonic() + within_s
-    while not condition():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.02)
-    return True
-
-
 def again(small: World) -> DockerTarget:
     """Another runner, which has the first one's state and nothing else of it."""
     return DockerTarget(small.environment(), "world", small.project)
-
-
-def refused(target: DockerTarget) -> bool:
-    try:
-        connect(target).close()
-    except psycopg.OperationalError as error:
-        return "connection slots" in str(error) or "too many clients" in str(error)
-    return False
 
 
 def strangers(small: World) -> list[Any]:
@@ -92,7 +78,7 @@ def test_an_exhausted_database_refuses_everybody_until_the_client_is_ended(small
             early.execute("select 1")
 
     assert said.endswith("connections, none is left")
-    assert refused(target)
+    assert is_full(target)
     assert "shop-word" not in said
     (helper,) = strangers(small)
     assert "shop-word" not in str(helper.top()), "no list of processes shows the password"
@@ -101,7 +87,7 @@ def test_an_exhausted_database_refuses_everybody_until_the_client_is_ended(small
         f"container {small.prefix}-database-1 ({before['Id'][:12]})",
     )
     assert revert(DATABASE_UNDO, again(small)).startswith("ended the client of database: container")
-    assert eventually(lambda: not refused(target))
+    assert eventually(lambda: not is_full(target))
     assert revert(DATABASE_UNDO, target) == "no such client of database runs"
     assert strangers(small) == []
     assert comparable(small.inspect("database")) == before
@@ -116,7 +102,7 @@ def test_an_operator_who_ends_sessions_is_rid_of_the_client_and_keeps_whom_he_na
 
     assert said == f"ended {FREE} sessions of database: {FREE} of nightly-report"
     assert eventually(lambda: not strangers(small), 10), "it is gone, and so is its container"
-    assert not refused(target)
+    assert not is_full(target)
     with connect(target, "shop'|web") as kept, connect(target, "st|ranger") as lost:
         assert target.disconnect("database", ["shop'|web"], 20).endswith("1 of st|ranger")
         kept.execute("select 1")
@@ -133,11 +119,11 @@ def test_the_client_waits_for_a_database_that_died_and_ends_after_its_time(small
     assert len(strangers(small)) == 1
     target.start("database", 30)
     assert time.monotonic() - begun < 15
-    assert eventually(lambda: refused(target), 5)
+    assert eventually(lambda: is_full(target), 5)
 
     assert eventually(lambda: not strangers(small), 30)
     assert 15 < time.monotonic() - begun < 30
-    assert eventually(lambda: not refused(target))
+    assert eventually(lambda: not is_full(target))
 
 
 def test_a_superuser_is_refused_also_one_with_another_name(small: World) -> None:

@@ -12,12 +12,13 @@ from typing import Any
 import docker
 import pytest
 
-from containers.networks import eventually, reaches, saved_of_host
+from containers.networks import reaches, saved_of_host
 from containers.worlds import World
 from gameday.errors import ComponentNotFound, TargetError, UsageError
 from gameday.targets.base import Connectable
 from gameday.targets.docker.engine import Engine
 from gameday.targets.docker.target import DockerTarget
+from targets.eventually import eventually
 
 pytestmark = pytest.mark.docker
 

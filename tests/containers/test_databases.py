@@ -9,18 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from containers.cellar import (
-    ARCHIVE,
-    BACKUP,
-    DATA,
-    archive_all,
-    back_up,
-    in_volumes,
-    insert,
-    killed_at,
-    rows,
-    run_database,
-)
+from containers.cellar import ARCHIVE, BACKUP, DATA, archive_all, back_up, in_volumes, run_database
 from containers.seen import comparable
 from containers.worlds import World
 from gameday.errors import TargetError, UsageError
@@ -30,6 +19,8 @@ from gameday.targets.docker.databases import DATABASE_LABEL
 from gameday.targets.docker.helper import ENVIRONMENT_LABEL
 from gameday.targets.docker.target import DockerTarget
 from gameday.undo import revert
+from targets.kept import insert, rows
+from targets.killed import killed_at
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
 DESTROYED = r"^database: its data were destroyed; restore it from its backup"

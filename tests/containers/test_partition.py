@@ -10,17 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from containers.networks import (
-    ECHO,
-    Talk,
-    ask,
-    eventually,
-    helpers_of,
-    proxy_command,
-    reaches,
-    saved,
-    saved_of_host,
-)
+from containers.networks import ECHO, Talk, ask, helpers_of, proxy_command, reaches, saved, saved_of_host
 from containers.worlds import World
 from gameday.errors import GamedayError, UsageError
 from gameday.fault_spec import PartitionFault
@@ -28,6 +18,7 @@ from gameday.targets.base import Networked
 from gameday.targets.docker.engine import Engine
 from gameday.targets.docker.image import helper_image
 from gameday.targets.docker.target import DockerTarget
+from targets.eventually import eventually
 
 pytestmark = pytest.mark.docker
 NAME = "gameday-partition"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from containers.networks import ask, eventually, helpers_of, proxy_command, reaches, saved
+from containers.networks import ask, helpers_of, proxy_command, reaches, saved
 from containers.worlds import World
 from gameday.errors import GamedayError, TargetError, UsageError
 from gameday.fault_spec import DelayFault, LoseFault, NetworkFault, ThrottleFault
@@ -17,6 +17,7 @@ from gameday.targets.docker.image import helper_image
 from gameday.targets.docker.kernel import Kernel, kernel_of
 from gameday.targets.docker.target import DockerTarget
 from gameday.targets.waiting import Deadline
+from targets.eventually import eventually
 
 pytestmark = pytest.mark.docker
 SIZE = 300_000

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from containers.cellar import killed_at
 from containers.seen import comparable
 from containers.worlds import World
 from gameday.errors import TargetError, UsageError
@@ -17,6 +16,7 @@ from gameday.targets.base import Deployable, Running
 from gameday.targets.docker.containers import ASIDE
 from gameday.targets.docker.target import DockerTarget
 from gameday.undo import revert
+from targets.killed import killed_at
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(120)]
 VERSIONS: dict[str, Any] = {

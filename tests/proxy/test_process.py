@@ -31,7 +31,8 @@ from gameday.proxy import (
     load_config,
 )
 from gameday.targets.ports import find_free_ports
-from proxy.world import World, eventually, exchange, receive, silent
+from proxy.world import World, exchange, receive, silent
+from targets.eventually import eventually
 
 pytestmark = pytest.mark.process
 

@@ -23,7 +23,8 @@ from gameday.proxy import (
     Timeout,
     launch,
 )
-from proxy.world import World, eventually, exchange, receive, silent, timed
+from proxy.world import World, exchange, receive, silent, timed
+from targets.eventually import eventually
 
 pytestmark = pytest.mark.process
 

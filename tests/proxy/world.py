@@ -121,15 +121,6 @@ def silent(connection: socket.socket) -> bool:
     return False
 
 
-def eventually(question: Any, timeout_s: float = TIMEOUT_S) -> bool:
-    deadline = time.monotonic() + timeout_s
-    while not question():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
-
-
 @contextlib.contextmanager
 def timed(at_least: float, at_most: float) -> Iterator[None]:
     began = time.monotonic()

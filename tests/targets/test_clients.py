@@ -6,7 +6,7 @@ import json
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from gameday.errors import TargetError, UsageError
 from gameday.strays import VARIABLE, end_strays
 from gameday.targets.base import Clients, Running
 from gameday.targets.process import ProcessTarget
+from targets.eventually import eventually
+from targets.kept import connect, is_full
 from targets.small import CACHE, WEB, MakeTarget, marked, run_starter
 
 pytestmark = pytest.mark.process
@@ -30,28 +32,6 @@ SMALL: dict[str, Any] = {
         "settings": {"max_connections": 12},
     }
 }
-
-
-def eventually(condition: Callable[[], bool], within_s: float = 5.0) -> bool:
-    until = time.monotonic() + within_s
-    while not condition():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.01)
-    return True
-
-
-def connect(target: ProcessTarget, name: str = "") -> psycopg.Connection[Any]:
-    url = target.address("database").url
-    return psycopg.connect(url, autocommit=True, connect_timeout=5, application_name=name)
-
-
-def refused(target: ProcessTarget) -> bool:
-    try:
-        connect(target).close()
-    except psycopg.OperationalError as error:
-        return "connection slots" in str(error) or "too many clients" in str(error)
-    return False
 
 
 @contextmanager
@@ -86,11 +66,11 @@ def test_an_exhausted_database_refuses_everybody_until_the_client_is_ended(make_
     said = target.attach("database", "exhaust", {}, 60, 10)
 
     assert said.endswith("holds 9 connections, none is left"), "12, and 3 are kept for operators"
-    assert refused(target)
+    assert is_full(target)
     assert len(agents(target)) == 1
     assert target.status()["database"].targets[0].split(" and")[0] == before[0].split(" and")[0]
     assert target.detach("database", "exhaust", 5).startswith("ended the client of database: pid")
-    assert eventually(lambda: not refused(target))
+    assert eventually(lambda: not is_full(target))
     assert target.detach("database", "exhaust", 5) == "no such client of database runs"
 
 
@@ -102,7 +82,7 @@ def test_connections_in_use_are_taken_too(make_target: MakeTarget) -> None:
         assert eventually(lambda: sessions(target) == ["nightly-report"] * 9)
         with pytest.raises(psycopg.errors.AdminShutdown):
             early.execute("select 1")
-    assert refused(target)
+    assert is_full(target)
 
 
 def sessions(target: ProcessTarget) -> list[str]:
@@ -127,7 +107,7 @@ def test_an_operator_who_ends_sessions_is_rid_of_the_client_and_keeps_whom_he_na
 
     assert said == "ended 9 sessions of database: 9 of nightly-report"
     assert eventually(lambda: not agents(target))
-    assert not refused(target)
+    assert not is_full(target)
     log = (target.folder / "database" / "client-exhaust.log").read_text()
     assert "an operator ended its session" in log
     with connect(target, "shop-web") as kept, connect(target, "stranger") as lost:
@@ -146,10 +126,10 @@ def test_the_client_waits_for_a_database_that_died_and_ends_after_its_time(make_
     target.kill("database", "SIGKILL", 10)
     assert len(agents(target)) == 1
     target.start("database", 20)
-    assert eventually(lambda: refused(target), 2)
+    assert eventually(lambda: is_full(target), 2)
 
     assert eventually(lambda: not agents(target), 8)
-    assert eventually(lambda: not refused(target))
+    assert eventually(lambda: not is_full(target))
 
 
 def test_an_exhausted_database_can_be_started_again_and_taken_down(make_target: MakeTarget) -> None:

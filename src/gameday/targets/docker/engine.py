@@ -108,7 +108,7 @@ class Engine:
             urllib3.exceptions.HTTPError,
             ConnectionError,
         ) as error:
-            self._own.client = None
+            self.close()
             raise EngineAway(
                 f"{what}: no Docker engine answers ({_reason(error)}); see `docker info`"
             ) from error
