@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Self
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+VERDICT = re.compile(r"[✓✗?] (PASS|FAIL|INCONCLUSIVE)\b")
+"""Of a drill. A probe that `✗ FAILS` stands in the live region, above a question that is still open."""
 SIZE = (40, 160)
 CONTROL = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
 """Makes the terminal the controlling one, so that Ctrl-C is a signal, and becomes the command."""
@@ -51,7 +53,7 @@ class Terminal:
         """All that was written so far, without escape sequences."""
         return ESCAPE.sub("", "".join(self._parts)).replace("\r", "")
 
-    def wait_for(self, pattern: str, within_s: float = 60, since: int = 0) -> re.Match[str]:
+    def wait_for(self, pattern: str | re.Pattern[str], within_s: float = 60, since: int = 0) -> re.Match[str]:
         """The first place behind `since` where the screen shows this."""
         deadline = time.monotonic() + within_s
         while True:

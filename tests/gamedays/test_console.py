@@ -16,7 +16,7 @@ from core.good_files import broken
 from gameday.gamedays import entries as e
 from gameday.gamedays.log import read_log
 from gameday.gamedays.state import State, fold
-from gamedays.terminal import Terminal
+from gamedays.terminal import VERDICT, Terminal
 from gamedays.world import DAY, gameday, small_project
 from process.inn import environ_for
 
@@ -63,7 +63,7 @@ def answer(terminal: Terminal, since: int = 0) -> int:
     """
     asked = terminal.wait_for(ASKED, since=since).end()
     terminal.type("yes\r")
-    return terminal.wait_for("[✓✗?] (PASS|FAIL|INCONCLUSIVE)", since=asked).end()
+    return terminal.wait_for(VERDICT, since=asked).end()
 
 
 def test_people_answer_note_decide_and_hand_over_while_the_clocks_go_on(project: Path) -> None:
@@ -217,7 +217,7 @@ def test_a_manual_step_that_nobody_answers_in_time_fails_and_is_written_down(pro
     runbook.write_text(broken(runbook.read_text(), "budget: 20s", "budget: 1s"))
     with begin(project) as terminal:
         go(terminal)
-        since = terminal.wait_for(r"✗ FAIL").end()
+        since = terminal.wait_for(r"✗ FAIL\b").end()
         terminal.wait_for("Drill 2 of 3", since=since)
         terminal.type("X")
         assert terminal.ended() == 4, terminal.text[-3000:]

@@ -16,7 +16,7 @@ from core.good_files import broken
 from gameday.gamedays import entries as e
 from gameday.gamedays.log import read_log
 from gameday.gamedays.state import State, fold
-from gamedays.terminal import Terminal
+from gamedays.terminal import VERDICT, Terminal
 from process.hotel import Hotel
 from process.inn import REPOSITORY
 from process.machine import machine_taken
@@ -81,7 +81,7 @@ def play(terminal: Terminal, number: int, since: int) -> int:
 
 def judged(terminal: Terminal, since: int) -> int:
     """Wait for the verdict of the drill that runs; returns where the screen was."""
-    return terminal.wait_for(r"[✓✗?] (PASS|FAIL|INCONCLUSIVE)", 300, since).end()
+    return terminal.wait_for(VERDICT, 300, since).end()
 
 
 def first_half(hotel: Hotel) -> None:

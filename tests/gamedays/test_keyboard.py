@@ -153,3 +153,26 @@ def test_a_terminal_that_is_gone_answers_nothing() -> None:
             keyboard.ask("Ready?", 60.0)
         assert time.monotonic() - begun < 10
     os.close(read)
+
+
+def test_what_was_seen_before_a_question_is_not_drawn_over_it() -> None:
+    typing, drawn, looked = Typing({}), list[list[str]](), threading.Event()
+
+    def draw() -> None:
+        seen = [prompt.label for prompt in typing.asked]
+        if not looked.is_set():
+            looked.set()
+            time.sleep(0.3)
+        drawn.append(seen)
+
+    master, slave = pty.openpty()
+    try:
+        with Keyboard(slave, typing, draw, raw=True) as keyboard:
+            os.write(master, b"z")  # the reader draws that nobody is asked, slowly
+            assert looked.wait(5)
+            keyboard.offer(Prompt("Does the desk know?", lambda _: None))
+            keyboard.offer(Prompt("Note", lambda _: None))
+    finally:
+        os.close(master)
+        os.close(slave)
+    assert drawn == [[], ["Does the desk know?"], ["Does the desk know?", "Note"]]

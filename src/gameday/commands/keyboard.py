@@ -137,6 +137,7 @@ class Keyboard:
         self._fd = fd
         self._raw = raw
         self._on_change = on_change
+        self._telling = threading.RLock()
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._closed = threading.Event()
         self._gone = False
@@ -167,13 +168,18 @@ class Keyboard:
                     return None
         finally:
             self.typing.remove(prompt)
-            self._on_change()
+            self._changed()
         return lines[0]
 
     def offer(self, prompt: Prompt) -> None:
         """Ask without waiting."""
         self.typing.put(prompt)
-        self._on_change()
+        self._changed()
+
+    def _changed(self) -> None:
+        """One thread at a time, or what one has seen before another asked would be drawn over the question."""
+        with self._telling:
+            self._on_change()
 
     def _read(self) -> None:
         while not self._closed.is_set():
@@ -188,7 +194,7 @@ class Keyboard:
                 self._gone = True
                 return
             self.typing.feed(self._decoder.decode(typed))
-            self._on_change()
+            self._changed()
 
     def __enter__(self) -> Self:
         with suppress(termios.error, OSError):
