@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -233,13 +234,15 @@ def test_two_drills_at_once_are_refused_and_the_holder_is_named(inn: Inn) -> Non
     known = inn.folders()
     first = inn.start_drill()
     try:
-        assert inn.wait_for("fault.injected", first, known)
+        assert inn.wait_for("preflight.checked", first, known)
+        first.send_signal(signal.SIGSTOP)  # however long the second takes to begin
         second = inn.drill()
-        assert second.code == 3
-        assert "inn is being drilled: scenario database-down" in second.stderr
-        assert f"pid {first.pid}" in second.stderr
     finally:
+        first.send_signal(signal.SIGCONT)
         first.communicate(timeout=60)
+    assert second.code == 3
+    assert "inn is being drilled: scenario database-down" in second.stderr
+    assert f"pid {first.pid}" in second.stderr
     assert first.returncode == 0
 
 
