@@ -146,7 +146,7 @@ def test_the_engine_does_not_outlive_its_runner(inn: Inn) -> None:
     kill(runner)
     assert runner.stdout is not None
     runner.stdout.close()
-    until(lambda: not [line for line in inn.drill_processes() if "gameday.engine" in line], 2, "no engine")
+    until(lambda: not [line for line in inn.drill_processes() if "gameday.engine" in line], 10, "no engine")
     inn.gameday("recover")
     until(lambda: not inn.drill_processes(), SWITCH_WITHIN_S, "no process of the drill")
 
