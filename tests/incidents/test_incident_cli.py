@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import shutil
 import subprocess
 import sys
 import time
@@ -98,6 +99,60 @@ def test_judging_it_again_makes_no_other(shop: Shop) -> None:
     assert created.returncode == 0
     assert f"{shop.drill} is {shop.number} already" in created.stderr
     assert gameday(shop.root, "incident", "list").stdout == before
+
+
+def test_drills_that_failed_elsewhere_become_incidents_once(shop: Shop, tmp_path: Path) -> None:
+    """As those of a cluster, whose pods keep no records: the evidence is in a database, and nowhere else."""
+    history = f"sqlite:///{tmp_path}/team.sqlite"
+    there = write(tmp_path / "there")
+    for scenario in ("fails", "instant", "fails"):
+        drill(there, scenario, GAMEDAY_HISTORY_URL=history)
+    shutil.rmtree(there / "reports")
+    here = write(tmp_path / "here")
+    (here / "reports").mkdir()
+
+    words = ("incident", "create", "--failed", "--history", history)
+    old = gameday(here, *words, "--since", "2099-01-01", "-o", "json")
+    assert (old.returncode, json.loads(old.stdout)) == (0, [])
+    assert not (here / "reports/incidents").exists()
+    made = gameday(here, *words, "-o", "json")
+    assert made.returncode == 0, made.stderr
+    assert "2 drills failed; 0 were incidents already, 2 are now" in made.stderr
+    both = json.loads(made.stdout)
+    assert [one["incident"]["incident_id"][-3:] for one in both] == ["001", "002"]
+    assert both[0]["response"]["drill"] < both[1]["response"]["drill"], "the oldest first"
+    again = gameday(here, *words)
+    assert (again.returncode, again.stdout.count("INC-")) == (0, 0)
+    assert "2 were incidents already, 0 are now" in again.stderr
+    drafted = gameday(here, "incident", "post-mortem", "--title", "Both", GAMEDAY_HISTORY_URL=history)
+    assert drafted.returncode == 0, drafted.stderr
+
+
+def test_a_failed_drill_whose_evidence_is_gone_is_named_and_the_others_are_made(tmp_path: Path) -> None:
+    root = write(tmp_path / "shop")
+    for _ in range(2):
+        drill(root, "fails")
+    first, _ = sorted(path.parent for path in (root / "reports").glob("*/timeline.jsonl"))
+    shutil.rmtree(first)
+    shutil.rmtree(root / "reports/incidents")
+    done = gameday(root, "incident", "create", "--failed")
+    assert (done.returncode, done.stdout.count("INC-")) == (3, 1)
+    assert f"warning: no incident record of {first.name}: " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "name a drill, or say --failed"),
+        (("latest", "--failed"), "--failed takes every drill that failed"),
+        (("--failed", "--affected-tenants", "3"), "--failed takes every drill that failed"),
+        (("latest", "--since", "1d"), "--since goes with --failed"),
+    ],
+)
+def test_a_drill_or_all_that_failed(shop: Shop, words: tuple[str, ...], said: str) -> None:
+    done = gameday(shop.root, "incident", "create", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
 
 
 def test_the_report_has_the_drill_and_its_incident(shop: Shop) -> None:

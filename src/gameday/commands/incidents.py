@@ -47,16 +47,58 @@ def create(drill: str, affected_tenants: int | None, *, as_json: bool) -> None:
         UsageError: there is no such drill.
         IncidentError: it cannot be written.
     """
-    from gameday.commands.stored import evidence
-    from gameday.record import load_record
-
     project = Project.find()
-    with evidence(drill) as (folder, shown):
-        lies = shown if shown.is_dir() else project.reports / shown.name
-        stored, new = _create(_incidents(project), load_record(folder), lies, affected_tenants)
+    stored, new = _create_of(project, _incidents(project), drill, affected_tenants)
     if not new:
         print(f"{stored.response.drill} is {stored.incident.incident_id} already", file=sys.stderr)
     _print(stored, as_json=as_json)
+
+
+def create_failed(since: datetime | None, *, as_json: bool) -> int:
+    """Make every drill of the history that failed an incident, the oldest first, and print those that are new.
+
+    Drills that ended where no records are kept, as in a cluster, need it. Returns 3 when one could not be made.
+
+    Raises:
+        HistoryError: the history cannot be read.
+    """
+    from gameday.errors import GamedayError
+    from gameday.history import History
+    from gameday.reporting.incident_view import incident_values, print_incidents
+
+    project = Project.find()
+    incidents = _incidents(project)
+    with History.open(project) as index:
+        failed = [row.drill for row in reversed(index.drills(limit=None, verdict="FAIL", since=since))]
+    made: list[Stored] = []
+    problems: list[str] = []
+    for drill in failed:
+        try:
+            if incidents.of_drill(drill) is None:
+                stored, new = _create_of(project, incidents, drill)
+                made += [stored] if new else []
+        except (GamedayError, OSError) as error:
+            problems.append(f"warning: no incident record of {drill}: {error}")
+    if as_json:
+        print(json.dumps([incident_values(one) for one in made], ensure_ascii=False, indent=2))
+    else:
+        print_incidents(made)
+    were = len(failed) - len(made) - len(problems)
+    print(f"{len(failed)} drills failed; {were} were incidents already, {len(made)} are now", file=sys.stderr)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return 3 if problems else 0
+
+
+def _create_of(
+    project: Project, incidents: Incidents, drill: str, affected_tenants: int | None = None
+) -> tuple[Stored, bool]:
+    from gameday.commands.stored import evidence
+    from gameday.record import load_record
+
+    with evidence(drill) as (folder, shown):
+        lies = shown if shown.is_dir() else project.reports / shown.name
+        return _create(incidents, load_record(folder), lies, affected_tenants)
 
 
 def _create(

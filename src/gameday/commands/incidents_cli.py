@@ -27,19 +27,38 @@ class SeverityName(StrEnum):
 
 @app.command()
 def create(
-    drill: _Drill,
+    drill: Annotated[
+        str | None, typer.Argument(metavar="[DRILL]", help="A drill's name, its folder, or `latest`.")
+    ] = None,
     affected_tenants: Annotated[
         int | None, typer.Option("--affected-tenants", min=0, help="How many, where somebody counted them.")
+    ] = None,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Instead of one drill: each of the history that failed.")
+    ] = False,
+    since: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="With --failed: from then on; 2026-03-01, or 30d.")
     ] = None,
     history: HistoryOption = None,
     output: OutputOption = Output.HUMAN,
 ) -> None:
-    """Make any drill an incident. A drill that failed is one already."""
+    """Make any drill an incident. A drill that failed here is one already; one that failed in a cluster is not."""
     from gameday.commands import incidents as command
-    from gameday.commands.history_cli import choose
+    from gameday.commands.history_cli import choose, instant
+    from gameday.errors import UsageError
 
     choose(history)
-    command.create(drill, affected_tenants, as_json=output is Output.JSON)
+    as_json = output is Output.JSON
+    if not failed:
+        if drill is None:
+            raise UsageError("name a drill, or say --failed for each of the history that failed")
+        if since is not None:
+            raise UsageError("--since goes with --failed")
+        command.create(drill, affected_tenants, as_json=as_json)
+        return
+    if drill is not None or affected_tenants is not None:
+        raise UsageError("--failed takes every drill that failed; a drill or --affected-tenants is for one")
+    raise typer.Exit(command.create_failed(instant(since), as_json=as_json))
 
 
 @app.command("list")
