@@ -43,8 +43,8 @@ components:
     versions: {other: {env: {SAYS: other}}}
   bar: {kubernetes: {workload: deployment/bar}, port: 8000, after: [cellar], ready: {http: /, within: 40s}}
 probes:
-  drinks: {http: GET /drink, component: bar, every: 100ms, timeout: 1s}
-  cellar-answers: {http: GET /, component: cellar, every: 100ms, timeout: 1s}
+  drinks: {http: GET /drink, component: bar, every: 100ms, timeout: 3s}
+  cellar-answers: {http: GET /, component: cellar, every: 100ms, timeout: 3s}
 detector:
   kind: embedded
   rules: rules.yaml
@@ -89,7 +89,7 @@ class Lodge(Inn):
         made = []
         for name, program in (
             ("cellar", SERVER),
-            ("bar", BAR.replace("CELLAR", "cellar").replace("0.5", "2")),
+            ("bar", BAR.replace("CELLAR", "cellar").replace("timeout=1", "timeout=2")),
         ):
             container = {
                 "image": IMAGE,

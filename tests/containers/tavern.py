@@ -31,7 +31,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         code, body = 200, b"well"
         if self.path == "/drink":
             try:
-                body = urllib.request.urlopen("http://CELLAR:8000/", timeout=0.5).read()
+                body = urllib.request.urlopen("http://CELLAR:8000/", timeout=1).read()
             except Exception as error:
                 code, body, failures = 503, str(error).encode(), failures + 1
         elif self.path == "/metrics":
@@ -55,8 +55,8 @@ components:
     after: [cellar]
     ready: {http: /, within: 20s}
 probes:
-  drinks: {http: GET /drink, component: bar, every: 100ms, timeout: 1s}
-  cellar-answers: {http: GET /, component: cellar, every: 100ms, timeout: 1s}
+  drinks: {http: GET /drink, component: bar, every: 100ms, timeout: 3s}
+  cellar-answers: {http: GET /, component: cellar, every: 100ms, timeout: 3s}
 detector:
   kind: embedded
   rules: rules.yaml
