@@ -215,7 +215,12 @@ class Session(Striking):
         found = await self.until(lambda: self._recovered is not None, deadline_ns)
         self._pace(1.0)
         if not found:
-            self.timeline.record(Kind.SERVICE_DOWN, waited_s=Instant.now() - effective.at, reason=reason)
+            waited_s = Instant.now() - effective.at
+            since = self.watchers.holding(recovered.probes)
+            if since is not None and since.at <= effective.at:
+                self.timeline.record(Kind.SERVICE_UNHARMED, waited_s=waited_s, probes=list(recovered.probes))
+            else:
+                self.timeline.record(Kind.SERVICE_DOWN, waited_s=waited_s, reason=reason)
         return found
 
     async def account(self) -> None:

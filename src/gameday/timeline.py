@@ -70,6 +70,9 @@ class Kind(StrEnum):
     RUNBOOK_ENDED = "runbook.ended"  # completed, reason
     SERVICE_RECOVERED = "service.recovered"  # probes, stable_for_s, resolution_s; at = start of that window
     SERVICE_DOWN = "service.down"  # waited_s, reason: not recovered when the drill stopped waiting
+    SERVICE_UNHARMED = (
+        "service.unharmed"  # waited_s, probes: those of `recovered` never failed after the effect
+    )
     CANARY_ACCOUNTED = "canary.accounted"  # acknowledged, missing, oldest_missing_s or null, detail; ok
     RESOLVE_ENDED = (
         "resolve.ended"  # outcome: resolved | expired | unknown | not-fired; after: recovery | undo

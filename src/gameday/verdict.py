@@ -242,6 +242,13 @@ def _recovered(timeline: Timeline, scenario: Scenario) -> Check:
     if measured is not None:
         detail = _against(measured, objective, "after the effect")
         return Check("recovered", title, measured.within(objective), detail, measured, objective)
+    unharmed = timeline.last(Kind.SERVICE_UNHARMED)
+    if unharmed is not None:
+        detail = (
+            f"{', '.join(unharmed.data['probes'])} never failed after the effect, so no recovery could be measured; "
+            "`recovered.probes` names those that the fault breaks"
+        )
+        return Check("recovered", title, Result.UNKNOWN, detail, None, objective)
     down = timeline.last(Kind.SERVICE_DOWN)
     if down is None:
         return Check("recovered", title, Result.UNKNOWN, "not observed to the end", None, objective)
@@ -259,6 +266,8 @@ def _restored(timeline: Timeline, scenario: Scenario) -> Check:
     if by is None or by == "undo":
         # the undo never counts as recovery; whether the runbook would have is what `recovered` says
         detail = "only the drill's own undo brought it back" if by else "the service did not come back"
+        if timeline.last(Kind.SERVICE_UNHARMED) is not None:
+            detail = "nothing was seen that had to be restored"
         return Check("restored_by", title, Result.UNKNOWN, detail)
     step = restoring_step(timeline)
     detail = f"by {by}" + (f", step '{step}'" if step else " before any step of the runbook acted")

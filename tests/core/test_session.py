@@ -246,21 +246,6 @@ def test_a_runbook_that_does_nothing_fails_and_the_undo_is_no_recovery(project: 
     )
 
 
-def test_probes_that_never_failed_prove_no_recovery(project: Project) -> None:
-    async def wait(session: Session) -> None:
-        await begin(session)
-        await session.effective()
-        await session.responding("01-demo", "Demo")
-        await session.responded(completed=True, reason="")
-        assert not await session.recover()
-
-    changes = ("rto: 5s", "rto: 300ms"), ("probes: [answers]", "probes: [api-answers]")
-    record = recorded(run(session_of(project, *changes), wait))
-    assert all(sample.ok for sample in record.samples["api-answers"])
-    assert record.timeline.first(Kind.SERVICE_RECOVERED) is None
-    assert record.verdict.outcome is Outcome.FAIL
-
-
 def test_a_service_that_heals_before_a_step_acts_is_restored_by_itself(project: Project) -> None:
     async def heal(session: Session) -> None:
         await begin(session)

@@ -234,10 +234,38 @@ async def out_of_reach(session: Session) -> None:
     await begin(session)
     assert await session.effective()
     assert await session.detect() == "firing"
+    assert await session.until(lambda: session.watchers.failing("api-answers") is not None, in_s(5.0))
     await answered(session, lambda: fake_target_of(session).resume("api", 1))
     assert await session.recover()
     await session.account()
     assert await session.undo()
+
+
+def test_probes_that_never_failed_prove_no_recovery(project: Project) -> None:
+    """The database is what dies; that the API answers all the time is no proof that anything came back."""
+    changes = (
+        ("recovered: {probes: [answers]", "recovered: {probes: [api-answers]"),
+        ("rto: 5s", "rto: 300ms"),
+    )
+
+    async def useless(session: Session) -> None:
+        await begin(session)
+        assert await session.effective()
+        await session.detect()
+        await answered(session, lambda: None)
+        assert not await session.recover()
+        await session.account()
+        assert await session.undo()
+
+    record = recorded(run(session_of(project, *changes), useless))
+    check = check_of(record, "recovered")
+    assert all(sample.ok for sample in record.samples["api-answers"])
+    assert (record.verdict.outcome, check.result) == (Outcome.INCONCLUSIVE, Result.UNKNOWN)
+    assert check.detail.startswith(
+        "api-answers never failed after the effect, so no recovery could be measured"
+    )
+    assert record.verdict.restored_by is None
+    assert check_of(record, "restored_by").detail == "nothing was seen that had to be restored"
 
 
 def test_what_must_hold_after_the_undo_holds(project: Project) -> None:

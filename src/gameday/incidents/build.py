@@ -24,7 +24,7 @@ from gameday.intervals import restoring_step
 from gameday.plan import describe_during, describe_fault
 from gameday.record import DrillRecord
 from gameday.text import one_line
-from gameday.timeline import Event
+from gameday.timeline import Event, Kind
 
 _LIMIT = 1000
 
@@ -85,6 +85,8 @@ def _resolution(record: DrillRecord) -> str:
         return f"The service came back by itself{after}"
     if by == "undo":
         return "Not restored by the response: the drill's own undo brought the service back"
+    if record.timeline.last(Kind.SERVICE_UNHARMED) is not None:
+        return "Not known: the probes that tell the recovery never failed after the effect"
     return "Not known: the service was not seen to come back"
 
 

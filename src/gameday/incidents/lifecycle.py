@@ -110,6 +110,8 @@ def _unresolved(record: DrillRecord) -> str:
         return "nothing was to be restored: a control"
     if record.verdict.restored_by == "undo":
         return "not by the response: the drill's own undo brought it back"
+    if record.timeline.last(Kind.SERVICE_UNHARMED) is not None:
+        return "the service was not seen to fail by the probes that tell its recovery"
     return "the service was not seen to come back"
 
 

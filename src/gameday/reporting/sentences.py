@@ -49,6 +49,7 @@ _BAD = frozenset(
         Kind.DURING_INEFFECTIVE,
         Kind.FAULT_INEFFECTIVE,
         Kind.SERVICE_DOWN,
+        Kind.SERVICE_UNHARMED,
         Kind.STOP_CONDITION,
         Kind.DRILL_ABORTED,
     }
@@ -190,6 +191,10 @@ _SENTENCES: Mapping[Kind, Callable[[Data], str]] = {
     Kind.SERVICE_RECOVERED: lambda d: f"service recovered and stable for {_seconds(d.get('stable_for_s'))}",
     Kind.SERVICE_DOWN: lambda d: (
         f"service still down after {_seconds(d.get('waited_s'))}{_colon(d.get('reason'))}"
+    ),
+    Kind.SERVICE_UNHARMED: lambda d: (
+        f"nothing to recover was seen in {_seconds(d.get('waited_s'))}: "
+        f"{', '.join(map(str, d.get('probes') or []))} never failed after the effect"
     ),
     Kind.CANARY_ACCOUNTED: _canary,
     Kind.RESOLVE_ENDED: lambda d: f"waiting for the alert to resolve ended: {d.get('outcome')}",
