@@ -250,10 +250,11 @@ def held(row: Row, room: str) -> bool:
 
 
 @pytest.mark.long
-def test_ctrl_c_leaves_the_job_running_and_says_how_to_follow_it(row: Row) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_the_job_running_and_says_how_to_follow_it(row: Row, number: signal.Signals) -> None:
     name, runner = started(row, row.scenarios[:1])
     time.sleep(2)
-    runner.send_signal(signal.SIGINT)
+    runner.send_signal(number)
     output, _ = runner.communicate(timeout=30)
 
     assert runner.returncode == 4

@@ -1,4 +1,4 @@
-"""What Ctrl-C, SIGTERM and SIGHUP mean around a drill whose environment is brought up for it.
+"""What Ctrl-C, SIGTERM and SIGHUP mean around a drill whose environment is brought up for it, and around waiting.
 
 Without this, SIGTERM while the environment starts ends the process at once and leaves half of it running.
 """

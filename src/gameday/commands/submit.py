@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from gameday.commands.interrupts import Interrupts
 from gameday.commands.submission import Wish, cluster_of, prepare
 from gameday.errors import UsageError
 from gameday.project import Project
@@ -65,8 +66,9 @@ def _wait(
     told: set[str] = set()
     shown: dict[int, Submitted] = {}
     try:
-        for seen in drill_jobs.follow(cluster, name, scenarios):
-            _show(seen, shown, told, scenarios, console)
+        with Interrupts():
+            for seen in drill_jobs.follow(cluster, name, scenarios):
+                _show(seen, shown, told, scenarios, console)
     except KeyboardInterrupt:
         console.say(f"job {name} goes on")
         for line in _how_to(cluster, name, environment):
