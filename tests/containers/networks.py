@@ -87,9 +87,12 @@ def reaches(world: World, client: str, server: str, **more: Any) -> bool:
 def helpers_of(engine: Engine, world: World) -> list[str]:
     """Ids of what impairs networks in this world; its containers that are gone may have had some too."""
     api, mark = world.client.api, f"gameday.test={world.prefix}"
-    there = {one["Id"] for one in api.containers(all=True)}
+    before = {one["Id"] for one in api.containers(all=True)}
     mine = {one["Id"] for one in api.containers(all=True, filters={"label": mark})}
     marked = api.containers(all=True, filters={"label": f"{sidecar.NETWORK_LABEL}=1"})
+    there = before | {
+        one["Id"] for one in api.containers(all=True)
+    }  # other tests make and remove theirs meanwhile
     found = [sidecar.Helper.of(entry) for entry in marked]
     return [helper.id for helper in found if helper.victim in mine or helper.victim not in there]
 

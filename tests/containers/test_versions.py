@@ -44,7 +44,9 @@ def says(target: DockerTarget) -> str:
 
 def names(small: World) -> dict[str, str]:
     """Every container of the world with its state, by the end of its name."""
-    found = small.client.containers.list(all=True, filters={"label": f"gameday.test={small.prefix}"})
+    found = small.client.containers.list(
+        all=True, filters={"label": f"gameday.test={small.prefix}"}, ignore_removed=True
+    )
     return {one.name.removeprefix(f"{small.prefix}-"): one.status for one in found}
 
 

@@ -108,7 +108,9 @@ class World:
             return bool(answer.read() == server.encode())
 
     def close(self) -> None:
-        found = self.client.containers.list(all=True, filters={"label": f"gameday.test={self.prefix}"})
+        found = self.client.containers.list(
+            all=True, filters={"label": f"gameday.test={self.prefix}"}, ignore_removed=True
+        )
         for container in found:
             container.remove(force=True, v=True)
         for network in self.client.networks.list(filters={"label": f"gameday.test={self.prefix}"}):
