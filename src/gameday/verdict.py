@@ -265,9 +265,10 @@ def _restored(timeline: Timeline, scenario: Scenario) -> Check:
     by = restored_by(timeline)
     if by is None or by == "undo":
         # the undo never counts as recovery; whether the runbook would have is what `recovered` says
-        detail = "only the drill's own undo brought it back" if by else "the service did not come back"
         if timeline.last(Kind.SERVICE_UNHARMED) is not None:
             detail = "nothing was seen that had to be restored"
+        else:
+            detail = "only the drill's own undo brought it back" if by else "the service did not come back"
         return Check("restored_by", title, Result.UNKNOWN, detail)
     step = restoring_step(timeline)
     detail = f"by {by}" + (f", step '{step}'" if step else " before any step of the runbook acted")

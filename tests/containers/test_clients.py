@@ -73,7 +73,7 @@ def test_an_exhausted_database_refuses_everybody_until_the_client_is_ended(small
 
     with connect(target, "shop-web") as early:
         said = target.attach("database", "exhaust", {}, 120, 30)
-        assert eventually(lambda: sessions(small) == ["nightly-report"] * FREE)
+        assert eventually(lambda: sessions(small) == ["nightly-report"] * FREE, 5)
         with pytest.raises(psycopg.errors.AdminShutdown):
             early.execute("select 1")
 
@@ -87,7 +87,7 @@ def test_an_exhausted_database_refuses_everybody_until_the_client_is_ended(small
         f"container {small.prefix}-database-1 ({before['Id'][:12]})",
     )
     assert revert(DATABASE_UNDO, again(small)).startswith("ended the client of database: container")
-    assert eventually(lambda: not is_full(target))
+    assert eventually(lambda: not is_full(target), 5)
     assert revert(DATABASE_UNDO, target) == "no such client of database runs"
     assert strangers(small) == []
     assert comparable(small.inspect("database")) == before
@@ -96,7 +96,7 @@ def test_an_exhausted_database_refuses_everybody_until_the_client_is_ended(small
 def test_an_operator_who_ends_sessions_is_rid_of_the_client_and_keeps_whom_he_names(small: World) -> None:
     target = run_database(small)
     target.attach("database", "exhaust", {}, 120, 30)
-    assert eventually(lambda: sessions(small) == ["nightly-report"] * FREE)
+    assert eventually(lambda: sessions(small) == ["nightly-report"] * FREE, 5)
 
     said = again(small).disconnect("database", ["shop-web"], 20)
 
@@ -108,7 +108,7 @@ def test_an_operator_who_ends_sessions_is_rid_of_the_client_and_keeps_whom_he_na
         kept.execute("select 1")
         with pytest.raises(psycopg.errors.AdminShutdown):
             lost.execute("select 1")
-    assert eventually(lambda: target.disconnect("database", [], 20) == "no session of database to end")
+    assert eventually(lambda: target.disconnect("database", [], 20) == "no session of database to end", 5)
 
 
 def test_the_client_waits_for_a_database_that_died_and_ends_after_its_time(small: World) -> None:
@@ -123,7 +123,7 @@ def test_the_client_waits_for_a_database_that_died_and_ends_after_its_time(small
 
     assert eventually(lambda: not strangers(small), 30)
     assert 15 < time.monotonic() - begun < 30
-    assert eventually(lambda: not is_full(target))
+    assert eventually(lambda: not is_full(target), 5)
 
 
 def test_a_superuser_is_refused_also_one_with_another_name(small: World) -> None:
@@ -156,7 +156,7 @@ def test_a_flushed_cache_stays_empty_until_the_clients_session_is_ended(small: W
         target.attach("cache", "flush", {"every_s": 0.05}, 60, 30)
         assert web.command("GET", "key") is None, "it has begun: the first flush is done"
         web.command("SET", "key", "value")
-        assert eventually(lambda: web.command("GET", "key") is None)
+        assert eventually(lambda: web.command("GET", "key") is None, 5)
         assert "name=nightly-import " in str(web.command("CLIENT", "LIST"))
 
         said = again(small).disconnect("cache", ["shop-web"], 5)

@@ -24,7 +24,7 @@ from gameday.project import Project
 from gameday.targets.docker.deadman import ContainerSwitch
 from gameday.targets.docker.switch_container import LABEL
 from gameday.targets.docker.target import DockerTarget
-from process.inn import GAMEDAY, environ_for, kill, kill_all, until
+from process.inn import GAMEDAY, environ_for, kill, kill_all, standing_still, until
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(180), pytest.mark.xdist_group("tavern-switch")]
 
@@ -277,11 +277,10 @@ def test_a_second_runner_is_refused_wherever_it_is(tavern: Tavern, tmp_path: Pat
     runner = tavern.start_drill()
     folder = tavern.wait_for("preflight.checked", runner, known)
     assert folder is not None
-    runner.send_signal(signal.SIGSTOP)  # however long the second takes to begin
     try:
-        second = elsewhere.drill()
+        with standing_still(runner):
+            second = elsewhere.drill()
     finally:
-        runner.send_signal(signal.SIGCONT)
         runner.communicate(timeout=120)
 
     said = second.stdout + second.stderr

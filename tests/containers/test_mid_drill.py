@@ -3,7 +3,6 @@ a second drill."""
 
 from __future__ import annotations
 
-import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 
 from containers.watched import WatchedTavern
 from gameday.targets.docker.engine import Engine
-from process.inn import until
+from process.inn import standing_still, until
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240), pytest.mark.xdist_group("tavern-watched")]
 
@@ -176,14 +175,11 @@ def test_a_second_drill_of_one_environment_is_refused_and_told_who_drills(
     runner = tavern.start_drill()
     folder = tavern.wait_for("preflight.checked", runner, known)
     assert folder is not None
-    runner.send_signal(signal.SIGSTOP)  # however long the others take to begin
-    try:
+    with standing_still(runner):
         from_here = tavern.gameday("run", "cellar-down", "-e", "tavern", "--yes")
         (tmp_path / "elsewhere").mkdir()
         elsewhere = WatchedTavernElsewhere(tmp_path / "elsewhere", tavern)
         from_elsewhere = elsewhere.drill()
-    finally:
-        runner.send_signal(signal.SIGCONT)
 
     output = ended(runner)
     assert "ABORTED" not in output

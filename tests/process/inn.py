@@ -282,6 +282,16 @@ def kill_all(process: subprocess.Popen[str]) -> None:
     process.communicate(timeout=10)
 
 
+@contextmanager
+def standing_still(process: subprocess.Popen[str]) -> Iterator[None]:
+    """It neither goes on nor ends meanwhile, however long that takes."""
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
 def until(condition: Callable[[], bool], within_s: float, what: str) -> None:
     deadline = time.monotonic() + within_s
     while not condition():

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from process.crashes import AFTER, BEFORE_THE_UNDO_IS_RECORDED, kill_after
-from process.inn import GAMEDAY, RULES, SCENARIO, Inn, kill, until
+from process.inn import GAMEDAY, RULES, SCENARIO, Inn, kill, standing_still, until
 
 pytestmark = [pytest.mark.process, pytest.mark.xdist_group("inn-crash")]
 
@@ -146,7 +146,7 @@ def test_the_engine_does_not_outlive_its_runner(inn: Inn) -> None:
     kill(runner)
     assert runner.stdout is not None
     runner.stdout.close()
-    until(lambda: not [line for line in inn.drill_processes() if "gameday.engine" in line], 10, "no engine")
+    until(lambda: not [line for line in inn.drill_processes() if "gameday.engine" in line], 2, "no engine")
     inn.gameday("recover")
     until(lambda: not inn.drill_processes(), SWITCH_WITHIN_S, "no process of the drill")
 
@@ -174,12 +174,9 @@ def test_the_dead_man_switch_ends_the_fault_in_time_while_the_runner_hangs(inn: 
     runner = inn.start_drill()
     assert inn.wait_for("fault.injected", runner, known)
     struck = time.monotonic()
-    runner.send_signal(signal.SIGSTOP)
-    try:
+    with standing_still(runner):
         until(lambda: '"ok":true' in undo_log(inn), 15, "the dead-man switch reverted the fault")
         assert 3 < time.monotonic() - struck < 15
-    finally:
-        runner.send_signal(signal.SIGCONT)
     output, _ = runner.communicate(timeout=60)
     assert runner.returncode == 4, output
     assert inn.left_behind() == []

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from process.inn import REPOSITORY, RULES, RUNBOOK, SCENARIO, Inn, environ_for
+from process.inn import REPOSITORY, RULES, RUNBOOK, SCENARIO, Inn, environ_for, standing_still
 
 pytestmark = [pytest.mark.process, pytest.mark.xdist_group("inn")]
 
@@ -235,10 +234,9 @@ def test_two_drills_at_once_are_refused_and_the_holder_is_named(inn: Inn) -> Non
     first = inn.start_drill()
     try:
         assert inn.wait_for("preflight.checked", first, known)
-        first.send_signal(signal.SIGSTOP)  # however long the second takes to begin
-        second = inn.drill()
+        with standing_still(first):
+            second = inn.drill()
     finally:
-        first.send_signal(signal.SIGCONT)
         first.communicate(timeout=60)
     assert second.code == 3
     assert "inn is being drilled: scenario database-down" in second.stderr

@@ -151,7 +151,7 @@ def test_megabytes_arrive_while_toxics_come_and_go(world: World) -> None:
 def test_closed_connections_are_forgotten(world: World) -> None:
     for _ in range(50):
         world.open().close()
-    assert eventually(lambda: world.client.status().link("db").connections == 0)
+    assert eventually(lambda: world.client.status().link("db").connections == 0, 5)
 
 
 def test_a_dead_server_resets_the_client(world: World) -> None:

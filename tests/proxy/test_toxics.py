@@ -144,7 +144,7 @@ def test_healing_goes_on_where_a_client_has_gone_meanwhile(world: World, tmp_pat
         "db", "toxic"
     )  # what is passed on meets a reset, and the end after it no connection
     assert receive(there, 5) == b"later"
-    assert eventually(lambda: world.client.status().link("db").connections == 1)
+    assert eventually(lambda: world.client.status().link("db").connections == 1, 5)
 
 
 def test_reset_breaks_open_and_new_connections(world: World) -> None:
@@ -276,7 +276,7 @@ def test_percentage_hits_its_share_and_the_same_connections_again(world: World) 
     for connection in connections:
         connection.sendall(b"x")
     time.sleep(0.3)
-    assert eventually(lambda: sum(_has_data(connection) for connection in connections) == 100 - hit)
+    assert eventually(lambda: sum(_has_data(connection) for connection in connections) == 100 - hit, 5)
 
 
 def _has_data(connection: socket.socket) -> bool:

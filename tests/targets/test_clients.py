@@ -70,7 +70,7 @@ def test_an_exhausted_database_refuses_everybody_until_the_client_is_ended(make_
     assert len(agents(target)) == 1
     assert target.status()["database"].targets[0].split(" and")[0] == before[0].split(" and")[0]
     assert target.detach("database", "exhaust", 5).startswith("ended the client of database: pid")
-    assert eventually(lambda: not is_full(target))
+    assert eventually(lambda: not is_full(target), 5)
     assert target.detach("database", "exhaust", 5) == "no such client of database runs"
 
 
@@ -79,7 +79,7 @@ def test_connections_in_use_are_taken_too(make_target: MakeTarget) -> None:
     target.up()
     with connect(target, "shop-web") as early:
         target.attach("database", "exhaust", {}, 60, 10)
-        assert eventually(lambda: sessions(target) == ["nightly-report"] * 9)
+        assert eventually(lambda: sessions(target) == ["nightly-report"] * 9, 5)
         with pytest.raises(psycopg.errors.AdminShutdown):
             early.execute("select 1")
     assert is_full(target)
@@ -106,7 +106,7 @@ def test_an_operator_who_ends_sessions_is_rid_of_the_client_and_keeps_whom_he_na
     said = target.disconnect("database", ["shop-web"], 10)
 
     assert said == "ended 9 sessions of database: 9 of nightly-report"
-    assert eventually(lambda: not agents(target))
+    assert eventually(lambda: not agents(target), 5)
     assert not is_full(target)
     log = (target.folder / "database" / "client-exhaust.log").read_text()
     assert "an operator ended its session" in log
@@ -116,7 +116,7 @@ def test_an_operator_who_ends_sessions_is_rid_of_the_client_and_keeps_whom_he_na
         with pytest.raises(psycopg.errors.AdminShutdown):
             lost.execute("select 1")
         assert sessions(target) == ["shop-web"]
-    assert eventually(lambda: target.disconnect("database", [], 10) == "no session of database to end")
+    assert eventually(lambda: target.disconnect("database", [], 10) == "no session of database to end", 5)
 
 
 def test_the_client_waits_for_a_database_that_died_and_ends_after_its_time(make_target: MakeTarget) -> None:
@@ -129,7 +129,7 @@ def test_the_client_waits_for_a_database_that_died_and_ends_after_its_time(make_
     assert eventually(lambda: is_full(target), 2)
 
     assert eventually(lambda: not agents(target), 8)
-    assert eventually(lambda: not is_full(target))
+    assert eventually(lambda: not is_full(target), 5)
 
 
 def test_an_exhausted_database_can_be_started_again_and_taken_down(make_target: MakeTarget) -> None:
@@ -154,7 +154,7 @@ def test_a_flushed_cache_stays_empty_until_the_clients_session_is_ended(make_tar
         target.attach("cache", "flush", {"every_s": 0.05}, 60, 10)
         assert web.command("GET", "key") is None, "it has begun: the first flush is done"
         web.command("SET", "key", "value")
-        assert eventually(lambda: web.command("GET", "key") is None)
+        assert eventually(lambda: web.command("GET", "key") is None, 5)
         assert "name=nightly-import " in str(web.command("CLIENT", "LIST"))
 
         said = target.disconnect("cache", ["shop-web"], 5)
@@ -164,7 +164,7 @@ def test_a_flushed_cache_stays_empty_until_the_clients_session_is_ended(make_tar
         assert "1 of no name" in said
         with pytest.raises(OSError, match=r"ended the connection|reset|[Bb]roken pipe"):
             stranger.command("PING")
-        assert eventually(lambda: not agents(target))
+        assert eventually(lambda: not agents(target), 5)
         web.command("SET", "key", "value")
         time.sleep(0.2)
         assert web.command("GET", "key") == "value"
