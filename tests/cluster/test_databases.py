@@ -23,6 +23,7 @@ from targets.kept import connect, insert, rows
 from targets.killed import killed_at
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(300)]
+CRASHED = "was not properly shut down"
 IS_DESTROYED = r"^database: its data were destroyed; restore it from its backup"
 
 
@@ -31,15 +32,52 @@ def annotations(place: Quarters) -> dict[str, str]:
     return found
 
 
+@pytest.mark.parametrize("kind", ["StatefulSet", "Deployment"])
 @pytest.mark.parametrize(("signal", "crashed"), [("SIGKILL", True), ("SIGTERM", False)])
 def test_a_database_that_is_killed_crashes_and_one_that_is_told_to_end_does_not(
-    place: Quarters, signal: str, crashed: bool
+    place: Quarters, kind: str, signal: str, crashed: bool
 ) -> None:
-    target = filled(place)
+    target = run_database(place, kind=kind)
+    insert(target, range(1, 10))
     target.kill("database", signal, 60)
     target.start("database", 60)
-    assert ("was not properly shut down" in target.logs("database", 200, 10)) is crashed
+    assert (CRASHED in target.logs("database", 200, 10)) is crashed
     assert rows(target) == list(range(1, 10))
+
+
+def test_it_crashes_too_where_its_end_takes_longer_than_a_kubelet_does_to_start_what_has_crashed(
+    place: Quarters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = run_database(place)
+    patch = target.cluster.apps.patch_namespaced_stateful_set
+
+    def patched_late(*args: Any, **options: Any) -> Any:
+        time.sleep(4)
+        return patch(*args, **options)
+
+    monkeypatch.setattr(target.cluster.apps, "patch_namespaced_stateful_set", patched_late)
+    target.kill("database", "SIGKILL", 60)
+    target.start("database", 60)
+    assert CRASHED in target.logs("database", 200, 10)
+
+
+def test_a_database_goes_on_where_its_kill_ends_between_its_standing_still_and_the_signal(
+    place: Quarters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = run_database(place)
+    insert(target, range(1, 4))
+
+    def refused(*args: Any, **options: Any) -> Any:
+        raise TargetError("by the test")
+
+    monkeypatch.setattr(target.cluster.apps, "patch_namespaced_stateful_set", refused)
+    with pytest.raises(TargetError, match="by the test"):
+        target.kill("database", "SIGKILL", 4)
+    stopped = "grep -l '^State:.T' /proc/[0-9]*/status || true"
+    assert place.shell(POD, stopped) != ""
+    assert eventually(lambda: place.shell(POD, stopped) == "", within_s=20)
+    assert rows(target) == [1, 2, 3]
+    assert place.get("pod", POD)["status"]["containerStatuses"][0]["restartCount"] == 0
 
 
 def test_what_is_destroyed_is_gone_and_the_undo_brings_back_what_was_archived(place: Quarters) -> None:

@@ -114,6 +114,26 @@ def test_what_is_killed_stays_down_until_it_is_started_with_its_own_count(
     assert target.start(component, 60) == f"{component} was up already"
 
 
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
+def test_what_does_not_end_by_the_stop_signal_is_killed_long_before_its_own_grace_is_over(
+    place: Quarters, kind: str
+) -> None:
+    ignoring = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+    container = {"image": IMAGE, "command": ["python", "-c", ignoring]}
+    place.apply(*place.workload("deaf", container, kind=kind, terminationGracePeriodSeconds=60))
+    place.ready("deaf")
+    pods, target = set(place.pods_of("deaf")), place.target()
+
+    target.kill("deaf", "SIGKILL", 30)
+
+    assert pods.isdisjoint(place.pods_of("deaf"))
+    assert place.uids_of("deaf") == {}
+    target.start("deaf", 30)
+    assert len(place.uids_of("deaf")) == 1
+    with pytest.raises(OperationTimedOut, match="still there"):
+        target.kill("deaf", "SIGTERM", 6)
+
+
 def test_a_count_kills_so_many_and_the_controller_replaces_them(web: Quarters) -> None:
     before, pods = lasting(web.namespace), web.uids_of("web")
 

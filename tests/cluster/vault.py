@@ -43,7 +43,11 @@ until [ -f {ARCHIVE}/"$last" ]; do sleep 0.05; done
 
 
 def run_database(
-    place: Quarters, *, database: dict[str, Any] | None = None, claims: Iterable[str] = ("data", "backup")
+    place: Quarters,
+    *,
+    database: dict[str, Any] | None = None,
+    claims: Iterable[str] = ("data", "backup"),
+    kind: str = "StatefulSet",
 ) -> KubernetesTarget:
     """A database that is ready, with the user and database `shop`, an empty table and no backup; and its target."""
     volumes: list[dict[str, Any]] = [{"name": name, "emptyDir": {}} for name in ("socket", "tmp")]
@@ -73,9 +77,7 @@ def run_database(
     }
     place.apply(
         *(place.claim(name) for name in claims),
-        *place.workload(
-            "database", container, kind="StatefulSet", port=5432, user=USER, group=GROUP, volumes=volumes
-        ),
+        *place.workload("database", container, kind=kind, port=5432, user=USER, group=GROUP, volumes=volumes),
     )
     place.components["database"] |= {
         "url": "postgresql://shop:shop-word@${host}:${port}/shop",
@@ -83,7 +85,7 @@ def run_database(
         "database": database or {"data": DATA, "backup": BACKUP, "archive": ARCHIVE},
     }
     place.ready("database")
-    place.shell(POD, _FILL)
+    place.shell(f"{kind.lower()}/database", _FILL)
     target = place.target()
     target.start("database", 60)  # its node port leads there, too
     return target

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -40,27 +41,52 @@ RESTORING = "gameday.dev/restoring"
 DATA_PURPOSE = "data"
 _LOOK_TIMEOUT_S = 30.0
 _PUT_BACK_TIMEOUT_S = 60.0
-_CRASH_TIMEOUT_S = 10.0
+_KILL_TIMEOUT_S = 10.0
 _POLL_S = 0.1
-_AT_ONCE_S = 1
 _NO_LOG = "unable to retrieve container logs"
 _ADVICE = "a claim, with `mountPath: {path}`"
-# The kubelet's SIGTERM comes before its SIGKILL, and on it a server stops in an orderly way: it ends sessions, writes
-# a checkpoint and archives. So its own processes are ended first. A process cannot send its namespace's first one
-# SIGKILL; a SIGQUIT ends a server at once, without a checkpoint.
-_CRASH = """
-pid=$(head -n 1 "$1/postmaster.pid" 2>/dev/null) || pid=
-case "$pid" in
-  "") echo "no server" ;;
-  1) echo crashed; kill -QUIT 1 ;;
-  *) echo crashed; kill -KILL "$pid" ;;
-esac
-"""
-# a server that the kubelet starts again finds no PG_VERSION, and initdb refuses a folder that is not empty
-_DESTROY = f"""
+# A server that the kubelet starts again finds no PG_VERSION, and initdb refuses a folder that is not empty. A process
+# cannot send its namespace's first one SIGKILL; a SIGQUIT ends a server at once, without a checkpoint.
+_DESTROY = """
 echo "gameday destroys what is here" >"$1/.gameday-destroyed"
 rm -f "$1/PG_VERSION"
-{_CRASH}"""
+pid=$(head -n 1 "$1/postmaster.pid" 2>/dev/null) || pid=
+case "$pid" in
+  "") ;;
+  1) kill -QUIT 1 ;;
+  *) kill -KILL "$pid" ;;
+esac
+"""
+# The kubelet's SIGTERM comes before its SIGKILL, and on it a server stops in an orderly way: it ends sessions, writes a
+# checkpoint and archives. Ended before its pod is deleted it may be started again by the kubelet, and then stop so.
+# So its processes stand still first, all but the container's first one, which cannot be made to and waits for them;
+# once the pod is being deleted they are ended. If that never comes they go on after `$2` seconds. The one that sees to
+# it ends with 0: it becomes a child of the container's first process, and a PostgreSQL takes any other end of a child
+# for a crash.
+_SERVER = """
+pid=$(head -n 1 "$1/postmaster.pid" 2>/dev/null) || pid=
+[ -n "$pid" ] || { echo "no server"; exit 0; }
+found=
+for status in /proc/[0-9]*/status; do
+  while read -r name value; do
+    [ "$name" = PPid: ] || continue
+    [ "$value" = "$pid" ] && { child=${status#/proc/}; found="$found ${child%/status}"; }
+    break
+  done <"$status"
+done 2>/dev/null
+[ "$pid" = 1 ] || found="$pid $found"
+[ -n "$found" ] || { echo "no server"; exit 0; }
+"""
+_FREEZE = f"""{_SERVER}
+(sleep "$2"; kill -CONT $found; exit 0) >/dev/null 2>&1 &
+kill -STOP $found 2>/dev/null
+echo frozen
+"""
+# told to end without its children's help, and then left without them: it cannot begin anew, nor write a checkpoint
+_CRASH = f"""{_SERVER}
+[ "$pid" != 1 ] || kill -QUIT 1
+kill -KILL $found
+"""
 
 
 class PodDatabases(Templates):
@@ -84,8 +110,8 @@ class PodDatabases(Templates):
             self._look_at_backup(component, own, spec, deadline)
             self._end_data_helpers(component, deadline)
             self._note_data(own.workload, **{DESTROYED: True})
-            self._crash_server(component, own, spec, deadline)
-            hit = self._end(component, _AT_ONCE_S, deadline, None)
+            self._crash_server(component, spec, deadline)
+            hit = self._end(component, deadline, at_once=True)
             self._in_data_volumes(component, own, spec, deadline, "destroy")
             ended = f"SIGKILL ended {named(hit)}" if hit else f"{own.workload} was down already"
             return f"destroyed the data of {component}: {ended}; {spec.data} is empty"
@@ -225,27 +251,49 @@ class PodDatabases(Templates):
         """Those of an operation that was interrupted go on by themselves."""
         end_helpers(self.cluster, self.instance, component, DATA_PURPOSE, deadline)
 
-    def _crash_server(
-        self, component: str, own: OwnPod, spec: ContainerPostgresql, deadline: Deadline
-    ) -> None:
+    def _crash_server(self, component: str, spec: ContainerPostgresql, deadline: Deadline) -> None:
         """As a SIGKILL would, and for good. Where its container can run no command, no server runs in it."""
         pod = self._data_pod(component)
         if pod is not None:
-            self._crash_in(pod, own.container["name"], _DESTROY, spec, deadline)
+            with contextlib.suppress(TargetError, OperationTimedOut):  # it ends with the container
+                self._in_pod(component, pod, _DESTROY, spec, deadline)
 
-    def _crash(self, component: str, pods: Sequence[Pod], deadline: Deadline) -> None:
+    def _kill_pods(
+        self, component: str, doomed: Sequence[Pod], held: Sequence[Workload], deadline: Deadline
+    ) -> tuple[Pod, ...]:
+        """A database crashes. Its workload is held first, or a deployment would start another on the same data."""
         spec = self._spec(component).database
         if spec is None:
-            return
-        for pod in pods:
-            self._crash_in(pod, self._container(component, pod), _CRASH, spec, deadline)
+            return super()._kill_pods(component, doomed, held, deadline)
+        running = [pod for pod in doomed if pod.running]
+        for pod in running:
+            self._freeze(component, pod, spec, deadline)
+        self._hold_all(held, deadline)
+        self._delete(doomed, deadline, at_once=True)
+        for pod in running:
+            with contextlib.suppress(TargetError, OperationTimedOut):  # it ends with the container
+                self._in_pod(component, pod, _CRASH, spec, deadline)
+        return tuple(doomed)
 
-    def _crash_in(
-        self, pod: Pod, container: str, script: str, spec: ContainerPostgresql, deadline: Deadline
-    ) -> None:
-        argv = ["sh", "-c", script, "gameday", spec.data]
-        with contextlib.suppress(TargetError, OperationTimedOut):  # it ends with the container
-            self.cluster.execute(pod.name, container, argv, deadline.at_most(_CRASH_TIMEOUT_S))
+    def _freeze(self, component: str, pod: Pod, spec: ContainerPostgresql, deadline: Deadline) -> None:
+        try:
+            done = self._in_pod(component, pod, _FREEZE, spec, deadline)
+        except TargetError:
+            if pod.ready:
+                raise
+            return  # nothing runs in it
+        if done.exit_code != 0:
+            raise TargetError(
+                f"SIGKILL for {component}: {pod} would stop in an orderly way, as its processes cannot be made to "
+                f"stand still: {done.output.strip()}"
+            )
+
+    def _in_pod(
+        self, component: str, pod: Pod, script: str, spec: ContainerPostgresql, deadline: Deadline
+    ) -> Execution:
+        argv = ["sh", "-c", script, "gameday", spec.data, str(math.ceil(deadline.left_s()))]
+        within = deadline.at_most(_KILL_TIMEOUT_S)
+        return self.cluster.execute(pod.name, self._container(component, pod), argv, within)
 
     def _put_server_down(
         self, component: str, own: OwnPod, spec: ContainerPostgresql, deadline: Deadline, *, orderly: bool
@@ -253,13 +301,13 @@ class PodDatabases(Templates):
         """A server in destroyed data would archive what was to be lost if it were stopped in an orderly way."""
         pod = self._data_pod(component)
         if not orderly:
-            self._crash_server(component, own, spec, deadline)
+            self._crash_server(component, spec, deadline)
         elif pod is not None and spec.archive is not None:
             # a server archives a finished segment before it stops, so nothing written so far is missing; one that
             # gives no answer is stopped all the same
             with contextlib.suppress(TargetError, OperationTimedOut):
                 self._ask(pod, own, spec, ["select pg_switch_wal()"], deadline)
-        self._end(component, None if orderly else _AT_ONCE_S, deadline, None)
+        self._end(component, deadline, at_once=not orderly)
 
     def _replace_data(
         self,
@@ -343,7 +391,7 @@ class PodDatabases(Templates):
         ran = own.workload.held is None
         try:
             self._end_data_helpers(component, deadline)
-            self._end(component, _AT_ONCE_S, deadline, None)
+            self._end(component, deadline, at_once=True)
             self._in_data_volumes(component, own, spec, deadline, "destroy" if destroyed else "undo")
             self._note_data(own.workload, **{RESTORING: False})
             if ran and not destroyed:

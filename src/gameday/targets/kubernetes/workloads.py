@@ -30,8 +30,8 @@ _DELETES_AT_ONCE = 8
 _LOG_LINES = 15
 _SIGNALS = ("SIGKILL", "SIGTERM")
 _AT_ONCE_S = 1
-"""The shortest grace that a kubelet confirms. With zero the API server forgets a pod whose processes still run, and a
-stateful set would start its successor beside it, on the same data."""
+"""The shortest grace that a kubelet confirms; it makes two seconds of it. With zero the API server forgets a pod whose
+processes still run, and a stateful set would start its successor beside it, on the same data."""
 
 
 class Workloads(KubernetesInstance):
@@ -64,21 +64,21 @@ class Workloads(KubernetesInstance):
         """Hold it at zero replicas; its pods have the grace that they ask for. With `count`, delete so many pods."""
         begun = time.monotonic()
         with self._operation(component, timeout_s) as deadline:
-            hit = self._end(component, None, deadline, count)
+            hit = self._end(component, deadline, count, at_once=False)
             if not hit:
                 return f"{component} was down already"
             return f"stopped {pod_names(hit)} in {time.monotonic() - begun:.2f} s"
 
     def kill(self, component: str, signal: str, timeout_s: float, count: int | None = None) -> str:
-        """Delete its pods and hold it at zero replicas: SIGKILL leaves them a second, SIGTERM their own grace. With a
-        `count` below all of them, so many are deleted, and the workload's controller replaces them."""
+        """Delete its pods and hold it at zero replicas: SIGKILL leaves them two seconds, SIGTERM their own grace, a
+        database crashes. With a `count` below all of them, so many are deleted, and the workload's controller replaces
+        them."""
         if signal not in _SIGNALS:
             raise UsageError(
                 f"{signal} for {component}: target kubernetes sends {' or '.join(_SIGNALS)}, by deleting pods"
             )
         with self._operation(component, timeout_s) as deadline:
-            grace_s = _AT_ONCE_S if signal == "SIGKILL" else None
-            hit = self._end(component, grace_s, deadline, count)
+            hit = self._end(component, deadline, count, at_once=signal == "SIGKILL")
             if not hit:
                 raise TargetError(f"{signal} for {component}: it is down, there is nothing to signal")
             return f"{signal} ended {', '.join(map(str, hit))}"
@@ -109,7 +109,7 @@ class Workloads(KubernetesInstance):
     # --- ending ----------------------------------------------------------------------------------------------
 
     def _end(
-        self, component: str, grace_s: int | None, deadline: Deadline, count: int | None
+        self, component: str, deadline: Deadline, count: int | None = None, *, at_once: bool
     ) -> tuple[Pod, ...]:
         """Delete pods, all or so many, and wait until they are gone; what runs without a workload is not touched."""
         seen = self._look()
@@ -119,27 +119,35 @@ class Workloads(KubernetesInstance):
         some = count is not None and count < len(running)
         hit = running[:count] if some else running
         doomed = hit if some else there
-        if grace_s == _AT_ONCE_S:
-            self._crash(component, hit, deadline)
-        if not some:
-            for one in workloads:
-                self._hold(one)
-        # before anything is waited for, or the kubelet starts what has crashed again, which then stops in an orderly
-        # way; a stateful set replaces no pod before it is gone
-        at_once = grace_s == _AT_ONCE_S and all(one.kind == "statefulset" for one in workloads)
+        held = () if some else workloads
         if at_once:
-            self._delete(doomed, grace_s, deadline)
-        if not some:
-            # a controller that has not seen it yet would replace the pods, and the service would be back for a moment
-            wait_until(lambda: all(self._now(one).observed for one in workloads), deadline, _GONE_POLL_S)
-        if not at_once:
-            self._delete(doomed, grace_s, deadline)
+            doomed = self._kill_pods(component, doomed, held, deadline)
+        else:
+            self._hold_all(held, deadline)
+            self._delete(doomed, deadline)
         self._wait_gone(component, doomed, deadline)
         return hit
 
-    def _crash(self, component: str, pods: Sequence[Pod], deadline: Deadline) -> None:
-        """End at once what would do something on the stop signal with which a deletion begins. A place for what only
-        some components need."""
+    def _kill_pods(
+        self, component: str, doomed: Sequence[Pod], held: Sequence[Workload], deadline: Deadline
+    ) -> tuple[Pod, ...]:
+        """Delete pods with the shortest grace, and hold workloads at zero; returns those that are to be gone soon."""
+        # In this order: a controller's own deletion leaves its pods the grace that they ask for, and a kubelet that has
+        # begun to wait waits no less when it hears of a shorter one (seen with Kubernetes 1.34). A deployment makes
+        # another pod meanwhile, and deletes it before it is ready; that one has its own grace
+        self._delete(doomed, deadline, at_once=True)
+        self._hold_all(held, deadline)
+        if not wait_until(lambda: not any(self._now(one).total for one in held), deadline, _GONE_POLL_S):
+            raise OperationTimedOut(
+                f"{component}: {named(held)} still has pods {deadline.timeout_s:g} s after it was told to have none"
+            )
+        return tuple(pod for pod in doomed if not pod.deleting)
+
+    def _hold_all(self, workloads: Sequence[Workload], deadline: Deadline) -> None:
+        """And wait until their controllers have seen it: one that has not replaces the pods that are deleted then."""
+        for one in workloads:
+            self._hold(one)
+        wait_until(lambda: all(self._now(one).observed for one in workloads), deadline, _GONE_POLL_S)
 
     def _hold(self, one: Workload) -> None:
         """At zero replicas, with its own count beside it."""
@@ -195,9 +203,10 @@ class Workloads(KubernetesInstance):
             return apps.read_namespaced_deployment, apps.patch_namespaced_deployment
         return apps.read_namespaced_stateful_set, apps.patch_namespaced_stateful_set
 
-    def _delete(self, pods: Sequence[Pod], grace_s: int | None, deadline: Deadline) -> None:
+    def _delete(self, pods: Sequence[Pod], deadline: Deadline, *, at_once: bool = False) -> None:
         """One request a pod, of exactly that pod: never of another that has its name since. Several at once."""
-        grace: dict[str, Any] = {} if grace_s is None else {"grace_period_seconds": grace_s}
+        # in the body: the API server does not look at the query where there is one
+        grace = {"gracePeriodSeconds": _AT_ONCE_S} if at_once else {}
 
         def delete(pod: Pod) -> None:
             if deadline.passed():
@@ -206,9 +215,8 @@ class Workloads(KubernetesInstance):
                 )
             # gone, or another of its name
             with contextlib.suppress(NotThere, Conflict), self.cluster.writing(f"delete {pod}"):
-                self.cluster.core.delete_namespaced_pod(
-                    pod.name, self.cluster.namespace, body={"preconditions": {"uid": pod.uid}}, **grace
-                )
+                wanted = {"preconditions": {"uid": pod.uid}, **grace}
+                self.cluster.core.delete_namespaced_pod(pod.name, self.cluster.namespace, body=wanted)
 
         with ThreadPoolExecutor(_DELETES_AT_ONCE) as pool:
             for _ in pool.map(delete, pods):
