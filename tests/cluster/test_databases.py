@@ -169,8 +169,8 @@ def test_a_restore_of_what_is_not_destroyed_loses_nothing_and_one_that_fails_put
 @pytest.mark.parametrize(
     ("step", "after"),
     [
-        pytest.param("_crash_server", False, marks=pytest.mark.long),
-        ("_crash_server", True),
+        pytest.param("_end", False, marks=pytest.mark.long),
+        ("_end", True),
         ("_in_data_volumes", False),
         pytest.param("_in_data_volumes", True, marks=pytest.mark.long),
     ],

@@ -114,22 +114,23 @@ def test_what_is_killed_stays_down_until_it_is_started_with_its_own_count(
     assert target.start(component, 60) == f"{component} was up already"
 
 
-@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
+@pytest.mark.parametrize(("kind", "count"), [("StatefulSet", None), ("StatefulSet", 1), ("Deployment", 1)])
 def test_what_does_not_end_by_the_stop_signal_is_killed_long_before_its_own_grace_is_over(
-    place: Quarters, kind: str
+    place: Quarters, kind: str, count: int | None
 ) -> None:
     ignoring = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
     container = {"image": IMAGE, "command": ["python", "-c", ignoring]}
-    place.apply(*place.workload("deaf", container, kind=kind, terminationGracePeriodSeconds=60))
+    made = place.workload("deaf", container, kind=kind, replicas=2, terminationGracePeriodSeconds=60)
+    place.apply(*made)
     place.ready("deaf")
-    pods, target = set(place.pods_of("deaf")), place.target()
+    pods, target = place.uids_of("deaf").values(), place.target()
 
-    target.kill("deaf", "SIGKILL", 30)
+    target.kill("deaf", "SIGKILL", 30, count)
 
-    assert pods.isdisjoint(place.pods_of("deaf"))
-    assert place.uids_of("deaf") == {}
+    left = {pod["metadata"]["uid"] for pod in place.listed("pods", "app=deaf")}
+    assert len(left.intersection(pods)) == (0 if count is None else 2 - count)
     target.start("deaf", 30)
-    assert len(place.uids_of("deaf")) == 1
+    assert len(place.uids_of("deaf")) == 2
     with pytest.raises(OperationTimedOut, match="still there"):
         target.kill("deaf", "SIGTERM", 6)
 

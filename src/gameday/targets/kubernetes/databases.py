@@ -30,7 +30,7 @@ from gameday.targets.database_words import (
 from gameday.targets.kubernetes.cluster import ClusterAway
 from gameday.targets.kubernetes.helper import Wanted, end_helpers, run_helper
 from gameday.targets.kubernetes.own_pod import OwnPod, Templates
-from gameday.targets.kubernetes.pods import Pod, Workload, named
+from gameday.targets.kubernetes.pods import Pod, Workload, look_at_pods, named
 from gameday.targets.kubernetes.psql import ask
 from gameday.targets.waiting import Deadline, wait_until
 
@@ -45,17 +45,10 @@ _KILL_TIMEOUT_S = 10.0
 _POLL_S = 0.1
 _NO_LOG = "unable to retrieve container logs"
 _ADVICE = "a claim, with `mountPath: {path}`"
-# A server that the kubelet starts again finds no PG_VERSION, and initdb refuses a folder that is not empty. A process
-# cannot send its namespace's first one SIGKILL; a SIGQUIT ends a server at once, without a checkpoint.
+# whoever starts a server there finds no PG_VERSION, and initdb refuses a folder that is not empty
 _DESTROY = """
 echo "gameday destroys what is here" >"$1/.gameday-destroyed"
 rm -f "$1/PG_VERSION"
-pid=$(head -n 1 "$1/postmaster.pid" 2>/dev/null) || pid=
-case "$pid" in
-  "") ;;
-  1) kill -QUIT 1 ;;
-  *) kill -KILL "$pid" ;;
-esac
 """
 # The kubelet's SIGTERM comes before its SIGKILL, and on it a server stops in an orderly way: it ends sessions, writes a
 # checkpoint and archives. Ended before its pod is deleted it may be started again by the kubelet, and then stop so.
@@ -82,9 +75,18 @@ _FREEZE = f"""{_SERVER}
 kill -STOP $found 2>/dev/null
 echo frozen
 """
-# told to end without its children's help, and then left without them: it cannot begin anew, nor write a checkpoint
+# The stop signal is waited for: until it has sent that, a kubelet starts again what has ended. Told to end at once, and
+# then left without its children, a server cannot begin anew, nor write a checkpoint. Where it is not the container's
+# first process it stands still too, and the kubelet ends it.
 _CRASH = f"""{_SERVER}
-[ "$pid" != 1 ] || kill -QUIT 1
+[ "$pid" = 1 ] || exit 0
+tries=0
+until grep -q "^stopping" "$1/postmaster.pid"; do
+  tries=$((tries + 1))
+  [ $tries -lt 160 ] || exit 1
+  sleep 0.05
+done
+kill -QUIT 1
 kill -KILL $found
 """
 
@@ -110,7 +112,9 @@ class PodDatabases(Templates):
             self._look_at_backup(component, own, spec, deadline)
             self._end_data_helpers(component, deadline)
             self._note_data(own.workload, **{DESTROYED: True})
-            self._crash_server(component, spec, deadline)
+            pod = self._data_pod(component)
+            if pod is not None:
+                self._while_it_runs(component, pod, _DESTROY, spec, deadline)
             hit = self._end(component, deadline, at_once=True)
             self._in_data_volumes(component, own, spec, deadline, "destroy")
             ended = f"SIGKILL ended {named(hit)}" if hit else f"{own.workload} was down already"
@@ -251,42 +255,43 @@ class PodDatabases(Templates):
         """Those of an operation that was interrupted go on by themselves."""
         end_helpers(self.cluster, self.instance, component, DATA_PURPOSE, deadline)
 
-    def _crash_server(self, component: str, spec: ContainerPostgresql, deadline: Deadline) -> None:
-        """As a SIGKILL would, and for good. Where its container can run no command, no server runs in it."""
-        pod = self._data_pod(component)
-        if pod is not None:
-            with contextlib.suppress(TargetError, OperationTimedOut):  # it ends with the container
-                self._in_pod(component, pod, _DESTROY, spec, deadline)
-
-    def _kill_pods(
-        self, component: str, doomed: Sequence[Pod], held: Sequence[Workload], deadline: Deadline
-    ) -> tuple[Pod, ...]:
-        """A database crashes. Its workload is held first, or a deployment would start another on the same data."""
+    def _freeze(self, component: str, pods: Sequence[Pod], deadline: Deadline) -> bool:
         spec = self._spec(component).database
         if spec is None:
-            return super()._kill_pods(component, doomed, held, deadline)
-        running = [pod for pod in doomed if pod.running]
-        for pod in running:
-            self._freeze(component, pod, spec, deadline)
-        self._hold_all(held, deadline)
-        self._delete(doomed, deadline, at_once=True)
-        for pod in running:
+            return False
+        for pod in pods:
+            self._while_it_runs(component, pod, _FREEZE, spec, deadline)
+        return True
+
+    def _crash(self, component: str, pods: Sequence[Pod], deadline: Deadline) -> None:
+        spec = self._database_spec(component)
+        for pod in pods:
             with contextlib.suppress(TargetError, OperationTimedOut):  # it ends with the container
                 self._in_pod(component, pod, _CRASH, spec, deadline)
-        return tuple(doomed)
 
-    def _freeze(self, component: str, pod: Pod, spec: ContainerPostgresql, deadline: Deadline) -> None:
-        try:
-            done = self._in_pod(component, pod, _FREEZE, spec, deadline)
-        except TargetError:
-            if pod.ready:
-                raise
-            return  # nothing runs in it
-        if done.exit_code != 0:
-            raise TargetError(
-                f"SIGKILL for {component}: {pod} would stop in an orderly way, as its processes cannot be made to "
-                f"stand still: {done.output.strip()}"
-            )
+    def _while_it_runs(
+        self, component: str, pod: Pod, script: str, spec: ContainerPostgresql, deadline: Deadline
+    ) -> None:
+        """A script in its pod. Where the container can run none, no server runs in it either.
+
+        Raises:
+            TargetError: it is ready, and yet the script failed.
+        """
+        failed = ""
+
+        def done() -> bool:
+            nonlocal failed
+            try:
+                said = self._in_pod(component, pod, script, spec, deadline)
+                failed = "" if said.exit_code == 0 else said.output.strip() or f"exit code {said.exit_code}"
+            except TargetError as error:
+                failed = str(error)
+            if failed and not any(one.ready for one in look_at_pods(self.cluster) if one.uid == pod.uid):
+                failed = ""
+            return not failed
+
+        if not wait_until(done, deadline.at_most(_KILL_TIMEOUT_S), _POLL_S):
+            raise TargetError(f"{component}: {pod} would stop in an orderly way, and not crash: {failed}")
 
     def _in_pod(
         self, component: str, pod: Pod, script: str, spec: ContainerPostgresql, deadline: Deadline
@@ -300,9 +305,7 @@ class PodDatabases(Templates):
     ) -> None:
         """A server in destroyed data would archive what was to be lost if it were stopped in an orderly way."""
         pod = self._data_pod(component)
-        if not orderly:
-            self._crash_server(component, spec, deadline)
-        elif pod is not None and spec.archive is not None:
+        if orderly and pod is not None and spec.archive is not None:
             # a server archives a finished segment before it stops, so nothing written so far is missing; one that
             # gives no answer is stopped all the same
             with contextlib.suppress(TargetError, OperationTimedOut):

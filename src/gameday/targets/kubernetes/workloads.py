@@ -70,9 +70,9 @@ class Workloads(KubernetesInstance):
             return f"stopped {pod_names(hit)} in {time.monotonic() - begun:.2f} s"
 
     def kill(self, component: str, signal: str, timeout_s: float, count: int | None = None) -> str:
-        """Delete its pods and hold it at zero replicas: SIGKILL leaves them two seconds, SIGTERM their own grace, a
-        database crashes. With a `count` below all of them, so many are deleted, and the workload's controller replaces
-        them."""
+        """Delete its pods and hold it at zero replicas: SIGKILL leaves those of a stateful set two seconds, SIGTERM
+        leaves all their own grace; a database crashes by SIGKILL. With a `count` below all of them, so many are
+        deleted, and their controller replaces them; SIGKILL leaves them two seconds, whatever controls them."""
         if signal not in _SIGNALS:
             raise UsageError(
                 f"{signal} for {component}: target kubernetes sends {' or '.join(_SIGNALS)}, by deleting pods"
@@ -121,27 +121,29 @@ class Workloads(KubernetesInstance):
         doomed = hit if some else there
         held = () if some else workloads
         if at_once:
-            doomed = self._kill_pods(component, doomed, held, deadline)
+            frozen = self._freeze(component, hit, deadline)
+            # A deployment replaces at once what is deleted, so it is held first, or the service would be back for a
+            # moment. Then its controller's own deletion comes first, with the grace that the pods ask for, and a
+            # kubelet that has begun to wait waits no less when it hears of a shorter one (seen with Kubernetes 1.34).
+            first = [one for one in held if frozen or one.kind == "deployment"]
+            self._hold_all(first, deadline)
+            self._delete(doomed, deadline, at_once=True)
+            self._hold_all([one for one in held if one not in first], deadline)
+            if frozen:
+                self._crash(component, hit, deadline)
         else:
             self._hold_all(held, deadline)
             self._delete(doomed, deadline)
         self._wait_gone(component, doomed, deadline)
         return hit
 
-    def _kill_pods(
-        self, component: str, doomed: Sequence[Pod], held: Sequence[Workload], deadline: Deadline
-    ) -> tuple[Pod, ...]:
-        """Delete pods with the shortest grace, and hold workloads at zero; returns those that are to be gone soon."""
-        # In this order: a controller's own deletion leaves its pods the grace that they ask for, and a kubelet that has
-        # begun to wait waits no less when it hears of a shorter one (seen with Kubernetes 1.34). A deployment makes
-        # another pod meanwhile, and deletes it before it is ready; that one has its own grace
-        self._delete(doomed, deadline, at_once=True)
-        self._hold_all(held, deadline)
-        if not wait_until(lambda: not any(self._now(one).total for one in held), deadline, _GONE_POLL_S):
-            raise OperationTimedOut(
-                f"{component}: {named(held)} still has pods {deadline.timeout_s:g} s after it was told to have none"
-            )
-        return tuple(pod for pod in doomed if not pod.deleting)
+    def _freeze(self, component: str, pods: Sequence[Pod], deadline: Deadline) -> bool:  # noqa: ARG002
+        """Let what would do something on the stop signal, with which a deletion begins, do nothing any more; whether
+        there is such. A place for what only some components need, as `_crash`."""
+        return False
+
+    def _crash(self, component: str, pods: Sequence[Pod], deadline: Deadline) -> None:
+        """End what stands still, once its pod is being deleted."""
 
     def _hold_all(self, workloads: Sequence[Workload], deadline: Deadline) -> None:
         """And wait until their controllers have seen it: one that has not replaces the pods that are deleted then."""
