@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from gameday.targets import ports
+
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -18,8 +20,21 @@ ARGUMENTS = [
     "--no-first-run",
 ]
 
+_LOWEST_PORT, _HIGHEST_PORT = 20_000, 30_000
+"""Below the node ports of a cluster, and what a kernel gives to outgoing connections."""
 _EACH_S = 20.0
 _LONGEST_S = 600.0
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Each worker has ports of its own: what one has found and has not yet bound, or what is down just now, is free for
+    all who look."""
+    given = getattr(config, "workerinput", None)
+    if given is not None:
+        number = int(given["workerid"].removeprefix("gw"))
+        each = (_HIGHEST_PORT - _LOWEST_PORT) // int(given["workercount"])
+        lowest = _LOWEST_PORT + number * each
+        os.environ[ports.VARIABLE] = f"{lowest}-{lowest + each - 1}"
 
 
 @pytest.hookimpl(trylast=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gameday.errors import OperationTimedOut, TargetError
+from gameday.errors import OperationTimedOut, TargetError, UsageError
 from gameday.targets import ports
 from gameday.targets.postgresql import archive_command
 from gameday.targets.privilege import Footing
@@ -46,11 +46,27 @@ def test_a_zombie_is_dead_once_its_last_thread_is(state: str, threads: int, aliv
     assert Row(1, 1, "program", state, 0, 1, threads).alive is alive
 
 
-def test_free_ports_are_different_and_not_taken() -> None:
+def test_free_ports_are_different_and_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GAMEDAY_PORTS", raising=False)
     found = ports.find_free_ports(50, taken=range(20_000, 25_000))
 
     assert len(set(found)) == 50
-    assert all(ports.is_free(port) and port >= 25_000 for port in found)
+    assert all(ports.is_free(port) and 25_000 <= port < 30_000 for port in found)
+
+
+def test_ports_come_from_the_range_that_is_given_and_from_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GAMEDAY_PORTS", "18000-18004")
+    with socket.create_server((ports.HOST, 18_001)):
+        assert sorted(ports.find_free_ports(3, taken=[18_003])) == [18_000, 18_002, 18_004]
+        with pytest.raises(TargetError, match="only 3 of 4 ports are free"):
+            ports.find_free_ports(4, taken=[18_003])
+
+
+@pytest.mark.parametrize("text", ["18000", "18000-", "18004-18000", "80-90", "65000-65536", "a-b"])
+def test_a_range_of_ports_that_is_none_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GAMEDAY_PORTS", text)
+    with pytest.raises(UsageError, match=f"GAMEDAY_PORTS is '{text}'; it must be a range"):
+        ports.find_free_ports(1)
 
 
 def test_a_port_with_a_listener_is_not_free() -> None:

@@ -3,22 +3,27 @@
 A port that the kernel hands out (`bind` to 0) lies in the range of outgoing connections: while a killed
 database is down, any connection on this machine may get its port as source, even a client's own attempts to
 reach it (a TCP self-connection), and the restart fails. So ports are taken from below that range, where only
-servers bind.
+servers bind. Who shares a machine with others that look for ports says in `GAMEDAY_PORTS` which are his.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import random
+import re
 import socket
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from gameday.errors import TargetError
+from gameday.errors import TargetError, UsageError
 
 HOST = "127.0.0.1"
+VARIABLE = "GAMEDAY_PORTS"
+"""From which ports these are taken, `LOWEST-HIGHEST`. Where it is not set: 20000 to 29999, and none of the outgoing."""
 _LOWEST = 20_000
-_HIGHEST = 60_000
+_NODE_PORTS = 30_000
+"""From here on a Kubernetes node leads connections elsewhere, those to its loopback too."""
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
@@ -27,6 +32,7 @@ def find_free_ports(count: int, taken: Collection[int] = ()) -> list[int]:
 
     Raises:
         TargetError: there are not that many.
+        UsageError: `GAMEDAY_PORTS` is no range.
     """
     found: list[int] = []
     with contextlib.ExitStack() as held:
@@ -71,10 +77,23 @@ def accepts(port: int, timeout_s: float = 0.5, host: str = HOST) -> bool:
 
 
 def _candidates() -> Iterable[int]:
+    given = os.environ.get(VARIABLE)
+    if given:
+        yield from random.sample(own := _range(given), len(own))
+        return
     try:
         lowest_ephemeral = int(_EPHEMERAL.read_text(encoding="ascii").split()[0])
     except (OSError, ValueError, IndexError):
         lowest_ephemeral = 32_768
-    below = range(_LOWEST, min(lowest_ephemeral, _HIGHEST))
+    below = range(_LOWEST, min(lowest_ephemeral, _NODE_PORTS))
     yield from random.sample(below, min(len(below), 2000))
     yield from (0 for _ in range(200))  # a machine that gives its whole range to outgoing connections
+
+
+def _range(text: str) -> range:
+    found = re.fullmatch(r"([0-9]{1,5})-([0-9]{1,5})", text)
+    if found is None or not 1024 <= (lowest := int(found[1])) <= (highest := int(found[2])) <= 65_535:
+        raise UsageError(
+            f"{VARIABLE} is {text!r}; it must be a range of ports from 1024 to 65535, such as 21000-21999"
+        )
+    return range(lowest, highest + 1)
