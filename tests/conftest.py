@@ -20,8 +20,6 @@ ARGUMENTS = [
     "--no-first-run",
 ]
 
-_LOWEST_PORT, _HIGHEST_PORT = 20_000, 30_000
-"""Below the node ports of a cluster, and what a kernel gives to outgoing connections."""
 _EACH_S = 20.0
 _LONGEST_S = 600.0
 
@@ -32,8 +30,8 @@ def pytest_configure(config: pytest.Config) -> None:
     given = getattr(config, "workerinput", None)
     if given is not None:
         number = int(given["workerid"].removeprefix("gw"))
-        each = (_HIGHEST_PORT - _LOWEST_PORT) // int(given["workercount"])
-        lowest = _LOWEST_PORT + number * each
+        each = len(ports.USUAL) // int(given["workercount"])
+        lowest = ports.USUAL.start + number * each
         os.environ[ports.VARIABLE] = f"{lowest}-{lowest + each - 1}"
 
 

@@ -21,9 +21,8 @@ from gameday.errors import TargetError, UsageError
 HOST = "127.0.0.1"
 VARIABLE = "GAMEDAY_PORTS"
 """From which ports these are taken, `LOWEST-HIGHEST`. Where it is not set: 20000 to 29999, and none of the outgoing."""
-_LOWEST = 20_000
-_NODE_PORTS = 30_000
-"""From here on a Kubernetes node leads connections elsewhere, those to its loopback too."""
+USUAL = range(20_000, 30_000)
+"""From 30000 on a Kubernetes node leads connections elsewhere, those to its loopback too."""
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
@@ -79,13 +78,14 @@ def accepts(port: int, timeout_s: float = 0.5, host: str = HOST) -> bool:
 def _candidates() -> Iterable[int]:
     given = os.environ.get(VARIABLE)
     if given:
-        yield from random.sample(own := _range(given), len(own))
+        own = _range(given)
+        yield from random.sample(own, len(own))
         return
     try:
         lowest_ephemeral = int(_EPHEMERAL.read_text(encoding="ascii").split()[0])
     except (OSError, ValueError, IndexError):
         lowest_ephemeral = 32_768
-    below = range(_LOWEST, min(lowest_ephemeral, _NODE_PORTS))
+    below = range(USUAL.start, min(lowest_ephemeral, USUAL.stop))
     yield from random.sample(below, min(len(below), 2000))
     yield from (0 for _ in range(200))  # a machine that gives its whole range to outgoing connections
 

@@ -28,6 +28,7 @@ from gameday.targets.database_words import (
     taken_at,
 )
 from gameday.targets.kubernetes.cluster import ClusterAway
+from gameday.targets.kubernetes.crash_scripts import CRASH, DESTROY, FREEZE
 from gameday.targets.kubernetes.helper import Wanted, end_helpers, run_helper
 from gameday.targets.kubernetes.own_pod import OwnPod, Templates
 from gameday.targets.kubernetes.pods import Pod, Workload, look_at_pods, named
@@ -45,50 +46,6 @@ _KILL_TIMEOUT_S = 10.0
 _POLL_S = 0.1
 _NO_LOG = "unable to retrieve container logs"
 _ADVICE = "a claim, with `mountPath: {path}`"
-# whoever starts a server there finds no PG_VERSION, and initdb refuses a folder that is not empty
-_DESTROY = """
-echo "gameday destroys what is here" >"$1/.gameday-destroyed"
-rm -f "$1/PG_VERSION"
-"""
-# The kubelet's SIGTERM comes before its SIGKILL, and on it a server stops in an orderly way: it ends sessions, writes a
-# checkpoint and archives. Ended before its pod is deleted it may be started again by the kubelet, and then stop so.
-# So its processes stand still first, all but the container's first one, which cannot be made to and waits for them;
-# once the pod is being deleted they are ended. If that never comes they go on after `$2` seconds. The one that sees to
-# it ends with 0: it becomes a child of the container's first process, and a PostgreSQL takes any other end of a child
-# for a crash.
-_SERVER = """
-pid=$(head -n 1 "$1/postmaster.pid" 2>/dev/null) || pid=
-[ -n "$pid" ] || { echo "no server"; exit 0; }
-found=
-for status in /proc/[0-9]*/status; do
-  while read -r name value; do
-    [ "$name" = PPid: ] || continue
-    [ "$value" = "$pid" ] && { child=${status#/proc/}; found="$found ${child%/status}"; }
-    break
-  done <"$status"
-done 2>/dev/null
-[ "$pid" = 1 ] || found="$pid $found"
-[ -n "$found" ] || { echo "no server"; exit 0; }
-"""
-_FREEZE = f"""{_SERVER}
-(sleep "$2"; kill -CONT $found; exit 0) >/dev/null 2>&1 &
-kill -STOP $found 2>/dev/null
-echo frozen
-"""
-# The stop signal is waited for: until it has sent that, a kubelet starts again what has ended. Told to end at once, and
-# then left without its children, a server cannot begin anew, nor write a checkpoint. Where it is not the container's
-# first process it stands still too, and the kubelet ends it.
-_CRASH = f"""{_SERVER}
-[ "$pid" = 1 ] || exit 0
-tries=0
-until grep -q "^stopping" "$1/postmaster.pid"; do
-  tries=$((tries + 1))
-  [ $tries -lt 160 ] || exit 1
-  sleep 0.05
-done
-kill -QUIT 1
-kill -KILL $found
-"""
 
 
 class PodDatabases(Templates):
@@ -114,7 +71,7 @@ class PodDatabases(Templates):
             self._note_data(own.workload, **{DESTROYED: True})
             pod = self._data_pod(component)
             if pod is not None:
-                self._while_it_runs(component, pod, _DESTROY, spec, deadline)
+                self._while_it_runs(component, pod, DESTROY, spec, deadline)
             hit = self._end(component, deadline, at_once=True)
             self._in_data_volumes(component, own, spec, deadline, "destroy")
             ended = f"SIGKILL ended {named(hit)}" if hit else f"{own.workload} was down already"
@@ -260,14 +217,14 @@ class PodDatabases(Templates):
         if spec is None:
             return False
         for pod in pods:
-            self._while_it_runs(component, pod, _FREEZE, spec, deadline)
+            self._while_it_runs(component, pod, FREEZE, spec, deadline)
         return True
 
     def _crash(self, component: str, pods: Sequence[Pod], deadline: Deadline) -> None:
         spec = self._database_spec(component)
         for pod in pods:
             with contextlib.suppress(TargetError, OperationTimedOut):  # it ends with the container
-                self._in_pod(component, pod, _CRASH, spec, deadline)
+                self._in_pod(component, pod, CRASH, spec, deadline)
 
     def _while_it_runs(
         self, component: str, pod: Pod, script: str, spec: ContainerPostgresql, deadline: Deadline
