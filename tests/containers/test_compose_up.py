@@ -68,7 +68,7 @@ services:
     healthcheck: {{disable: true}}
     depends_on: {{web: {{condition: service_healthy}}, once: {{condition: service_completed_successfully}}}}
     networks: [back]
-  once: {{image: debian:bookworm-slim, command: ["true"]}}
+  once: {{image: debian:bookworm-slim, pull_policy: never, command: ["true"]}}
   later:
     image: ${{PROJECT}}-later
     build: ctx
@@ -471,6 +471,19 @@ def test_a_build_that_fails_shows_its_last_lines(small: Small, way: str) -> None
         TargetError, match=r"(?s)no such package.*returned a non-zero code: 9|9.*no such package"
     ):
         small.by(way).build(quiet)
+
+
+def test_an_image_that_one_service_builds_is_there_for_others_that_may_not_pull_it(
+    small: Small, way: str
+) -> None:
+    one = f"image: {small.name}-one, command: {STAYS}"
+    file = f"services:\n  a: {{{one}, pull_policy: never}}\n  z: {{{one}, build: ctx}}\n"
+    small.write(file)
+    small.by(way).up(quiet, 60)
+    assert small.container("a")["Image"] == small.container("z")["Image"]
+    small.write(f"{file}  absent: {{image: {small.name}-absent, pull_policy: never}}\n")
+    with pytest.raises(TargetError, match=f"(?i)no (such )?image:? {small.name}-absent"):
+        small.by(way).up(quiet, 60)
 
 
 def test_a_name_that_another_has_is_not_taken(small: Small) -> None:

@@ -15,7 +15,9 @@ from gameday.targets.docker.compose_variables import BadVariable, dotenv, fill
 from gameday.targets.docker.compose_yaml import load_compose_yaml
 
 VARIABLES = {"B": "b", "E": ""}
-HOTEL = Path(__file__).parents[2] / "examples" / "hotel" / "compose.yaml"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+HOTEL = EXAMPLES / "hotel" / "compose.yaml"
+SECRETS = {"DATABASE_PASSWORD": "x", "ADMIN_TOKEN": "y"}
 
 
 def load(folder: Path, text: str, **variables: str) -> ComposeFile:
@@ -317,6 +319,17 @@ def test_the_hash_changes_with_what_is_brought_up_and_only_then(tmp_path: Path) 
 
 
 def test_the_shipped_file_is_within_what_is_known() -> None:
-    file = load_compose(HOTEL, {"DATABASE_PASSWORD": "x", "ADMIN_TOKEN": "y"})
+    file = load_compose(HOTEL, SECRETS)
     assert {"api", "database", "network"} <= set(file.started)
     assert "api-broken" in file.built
+
+
+@pytest.mark.parametrize("path", [HOTEL, EXAMPLES / "shop" / "compose.yaml"], ids=["hotel", "shop"])
+def test_a_shipped_image_is_built_once_and_not_looked_for_in_a_registry(path: Path) -> None:
+    """Compose builds for every service that says so, at once: on a new machine that were as many images, and
+    the next `up` made anew all containers but those of the last build."""
+    file = load_compose(path, SECRETS)
+    built = [one.image for one in file.built.values() if one.image is not None]
+    assert len(built) == len(set(built))
+    others = [one for one in file.services.values() if one.build is None and one.image in built]
+    assert {one.pull_policy for one in others} <= {"never"}

@@ -88,6 +88,7 @@ class Service(Model):
 
     image: str | None = None
     build: Annotated[Build | None, BUILD] = None
+    pull_policy: Literal["missing", "if_not_present", "never"] = "missing"
     command: Words | None = None
     entrypoint: Words | None = None
     environment: Pairs = {}

@@ -12,7 +12,7 @@ from typing import Any
 
 from gameday.errors import OperationTimedOut, TargetError
 from gameday.targets.base import Progress
-from gameday.targets.docker.build import labels_of, pull_image
+from gameday.targets.docker.build import has_image, pull_image
 from gameday.targets.docker.compose import BUILD_TIMEOUT_S, Project
 from gameday.targets.docker.compose_container import (
     CONFIG_LABEL,
@@ -22,7 +22,7 @@ from gameday.targets.docker.compose_container import (
     image_of,
     recipe_of,
 )
-from gameday.targets.docker.compose_file import ComposeFile, Network, load_compose
+from gameday.targets.docker.compose_file import ComposeFile, Network, Service, load_compose
 from gameday.targets.docker.compose_image import ensure_built
 from gameday.targets.docker.compose_wait import await_all, await_one, await_other_health
 from gameday.targets.docker.containers import PROJECT_LABEL
@@ -65,8 +65,13 @@ class SdkComposer:
             done.append((image, service.build))
         self._built = True
 
-    def _image_id(self, image: str, deadline: Deadline, say: Progress) -> str:
-        if labels_of(self._engine, image) is None:
+    def _image_id(self, name: str, service: Service, deadline: Deadline, say: Progress) -> str:
+        image = image_of(self._name, name, service)
+        if not has_image(self._engine, image):
+            if service.pull_policy == "never":
+                raise TargetError(
+                    f"service {name}: the engine has no image {image}, and `pull_policy: never` forbids to pull it"
+                )
             pull_image(self._engine, image, deadline, say)
         with self._engine.translated(f"image {image}"):
             return str(self._engine.api.inspect_image(image)["Id"])
@@ -83,8 +88,7 @@ class SdkComposer:
             self.build(say)
         deadline = Deadline.after(timeout_s)
         images = {
-            name: self._image_id(image_of(self._name, name, service), deadline, say)
-            for name, service in file.started.items()
+            name: self._image_id(name, service, deadline, say) for name, service in file.started.items()
         }
         self._make_networks(file, say)
         self._make_volumes(file, say)
