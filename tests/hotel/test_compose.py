@@ -13,12 +13,6 @@ ROOT = Path(__file__).parents[2]
 HOTEL = ROOT / "examples" / "hotel"
 ONCE = {"backup", "api-broken"}
 """Services that end."""
-SUPPORTED = {
-    "image", "build", "command", "entrypoint", "environment", "volumes", "ports", "depends_on", "healthcheck",
-    "restart", "user", "read_only", "tmpfs", "cap_drop", "cap_add", "security_opt", "mem_limit", "extra_hosts",
-    "profiles", "networks", "init", "stop_grace_period", "labels",
-}  # fmt: skip
-"""What of the compose format may be used: where the compose plugin is absent gameday brings the file up itself."""
 
 
 def read(path: Path) -> Any:
@@ -74,15 +68,6 @@ def test_a_window_is_never_shorter_than_four_scrapes() -> None:
 
 
 # --- the compose file ---------------------------------------------------------------------------------------
-
-
-def test_only_supported_parts_of_the_compose_format_are_used() -> None:
-    assert {key for key in COMPOSE if not key.startswith("x-")} <= {"name", "services", "networks", "volumes"}
-    for name, service in SERVICES.items():
-        assert set(service) <= SUPPORTED, name
-        assert set(service.get("build", ())) <= {"context", "dockerfile", "target"}, name
-        parts = {"test", "interval", "timeout", "retries", "start_period"}
-        assert set(service.get("healthcheck", ())) <= parts, name
 
 
 @pytest.mark.parametrize("name", sorted(set(SERVICES) - ONCE))
