@@ -17,6 +17,7 @@ import httpx
 import psycopg
 import pytest
 
+from containers.images import give_up
 from gameday.targets.docker.engine import Engine
 from gameday.targets.docker.image import helper_image
 from gameday.targets.ports import find_free_ports
@@ -108,7 +109,7 @@ class Stack:
     def down(self) -> None:
         self.compose("down", "-v", "--timeout", "5")
         for tag in ("local", "broken"):
-            run("docker", "rmi", f"{self.project}:{tag}", check=False)
+            give_up(self.project, f"{self.project}:{tag}")
 
     def container(self, service: str) -> str:
         return f"{self.project}-{service}-1"

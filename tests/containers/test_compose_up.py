@@ -16,6 +16,7 @@ from typing import Any
 import docker
 import pytest
 
+from containers.images import give_up
 from containers.likeness import service_likeness
 from gameday.errors import OperationTimedOut, TargetError
 from gameday.targets.docker import compose
@@ -78,6 +79,7 @@ networks: {{back: {{internal: true}}}}
 volumes: {{data: , unused: }}
 """
 DOCKERFILE = """FROM debian:bookworm-slim
+LABEL of=PROJECT
 ARG SAYS
 ENV SAID=$SAYS
 COPY content /content
@@ -89,6 +91,8 @@ CMD ["sleep", "1000"]
 class Small:
     """One project of a test, whichever way brings it up."""
 
+    shares_layers = False
+
     def __init__(self, folder: Path, engine: Engine) -> None:
         self.engine = engine
         self.folder = folder
@@ -97,12 +101,16 @@ class Small:
         one, two = find_free_ports(2, set())
         self.variables = {"ONE": str(one), "TWO": str(two), "PROJECT": self.name}
         (folder / "ctx").mkdir()
-        (folder / "ctx" / "Dockerfile").write_text(DOCKERFILE)
+        self.write_dockerfile()
         (folder / "ctx" / "content").write_text("first")
         self.write(FILE)
 
     def write(self, text: str) -> None:
         (self.folder / "compose.yaml").write_text(text)
+
+    def write_dockerfile(self, more: str = "") -> None:
+        """Without a layer in common with other projects: the images of each go at its end, layers and all."""
+        (self.folder / "ctx" / "Dockerfile").write_text(DOCKERFILE.replace("PROJECT", self.name) + more)
 
     def by(self, way: str, file: Path | None = None, **more: str) -> Composer:
         project = Project(file or self.folder / "compose.yaml", self.name, {**self.variables, **more})
@@ -129,10 +137,13 @@ class Small:
         if self.left():
             SdkComposer(Project(self.folder / "c", self.name, {}), self.engine).down(quiet, 60)
         for image in self.client.images.list(filters={"reference": f"{self.name}*"}):
-            # by its own names: of the same files another test may have the same image under others
             for tag in image.tags:
-                if tag.startswith(self.name):
-                    self.client.images.remove(tag, force=True)  # that other one may be at work
+                if not tag.startswith(self.name):
+                    continue
+                if self.shares_layers:
+                    give_up(self.name, tag)
+                else:
+                    self.client.images.remove(tag, force=True)
         self.client.close()
 
 
@@ -187,6 +198,7 @@ def test_both_ways_make_the_same(small: Small) -> None:
 
 @pytest.mark.parametrize("example", ["shop", "hotel"])
 def test_both_ways_make_the_same_of_an_example(example: str, small: Small) -> None:
+    small.shares_layers = True
     shutil.copytree(EXAMPLES / example, small.folder / example)
     file = small.folder / example / "compose.yaml"
     text = (
@@ -466,7 +478,7 @@ def test_one_that_is_never_ready_runs_into_the_time_out(small: Small, way: str) 
 
 
 def test_a_build_that_fails_shows_its_last_lines(small: Small, way: str) -> None:
-    (small.folder / "ctx" / "Dockerfile").write_text(f"{DOCKERFILE}RUN echo no such package && exit 9\n")
+    small.write_dockerfile("RUN echo no such package && exit 9\n")
     with pytest.raises(
         TargetError, match=r"(?s)no such package.*returned a non-zero code: 9|9.*no such package"
     ):

@@ -22,7 +22,6 @@ from gameday.targets.docker.image import helper_image
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 
 REPOSITORY = Path(__file__).parents[2]
-QUICK = "FROM debian:bookworm-slim\nCOPY requirements.txt /\n"
 FILES = """
 import json
 from gameday.targets.docker import image
@@ -37,12 +36,17 @@ def own(monkeypatch: pytest.MonkeyPatch, engine: Engine) -> Iterator[str]:
     name = f"gdimage-{uuid.uuid4().hex[:8]}"
     monkeypatch.setattr(image, "REPOSITORY", name)
     monkeypatch.setattr(image, "_known", set())
-    write(monkeypatch, f"{QUICK}ENV FOR={name}\n")
+    write(monkeypatch, quick(name))
     yield name
     client = docker.from_env()
     for one in client.images.list(filters={"reference": f"{name}*"}):
         client.images.remove(one.id, force=True)
     client.close()
+
+
+def quick(own: str, more: str = "") -> str:
+    """A Dockerfile without a layer in common with other tests: the images of each go at its end, layers and all."""
+    return f"FROM debian:bookworm-slim\nENV OF={own}\nCOPY requirements.txt /\n{more}"
 
 
 def write(monkeypatch: pytest.MonkeyPatch, dockerfile: str) -> None:
@@ -92,7 +96,7 @@ def test_it_is_built_once_and_again_when_what_goes_in_changed(
     monkeypatch.setattr(image, "_known", set())
     assert helper_image(engine, said.append) == tag
     assert len(said) == 1
-    write(monkeypatch, f"{QUICK}ENV FOR={own}-other\n")
+    write(monkeypatch, quick(own, "ENV OTHER=1\n"))
     assert helper_image(engine, said.append) != tag
     assert len(said) == 2
 
@@ -115,7 +119,7 @@ def test_two_at_once_build_it_once(engine: Engine, own: str) -> None:
 def test_a_build_that_fails_shows_its_last_lines(
     engine: Engine, own: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(monkeypatch, f"{QUICK}RUN echo no such package {own} && exit 9\n")
+    write(monkeypatch, quick(own, f"RUN echo no such package {own} && exit 9\n"))
     with pytest.raises(TargetError, match=rf"(?s)build of image {own}.*code: 9.*no such package {own}"):
         helper_image(engine)
 
@@ -177,7 +181,7 @@ def test_images_of_earlier_versions_go_but_for_the_newest_and_what_is_in_use(
     own: str, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def build(version: int) -> str:
-        write(monkeypatch, f"{QUICK}ENV FOR={own} VERSION={version}\n")
+        write(monkeypatch, quick(own, f"ENV VERSION={version}\n"))
         return helper_image(engine)
 
     client = docker.from_env()

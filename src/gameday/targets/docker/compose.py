@@ -156,6 +156,10 @@ class PluginComposer:
         environment = self._project.environment()
         if not _answers("docker", "buildx", "version"):
             environment["DOCKER_BUILDKIT"] = "0"
+            if arguments[-1] == "build":
+                # Of equal builds at once the classic builder makes an image each, and next time finds another of them
+                # in its cache: a container would be made anew though nothing has changed.
+                environment["COMPOSE_PARALLEL_LIMIT"] = "1"
         run_command(self._command(*arguments), environment, deadline, say)
 
     def _command(self, *arguments: str) -> list[str]:
